@@ -1,0 +1,23 @@
+// Runs between require.js and html-manager on pages that hold widgets: says where the vendored files lie, for pages at any
+// depth, and stands in for MathJax 2, which html-manager asks for by name while the page has MathJax 3.
+(() => {
+  const vendor = new URL("vendor/", document.currentScript.src).href;
+  window.require.config({
+    waitSeconds: 60,
+    paths: {
+      anywidget: `${vendor}anywidget/index`,
+      // These come inside embed-amd.js; it looks for its fonts beside the address given here.
+      "@jupyter-widgets": `${vendor}html-manager`,
+      "@jupyter-widgets/html-manager/dist": `${vendor}html-manager`,
+    },
+  });
+
+  const Hub = { Queue: ([, , element]) => { if (element?.textContent.includes("$")) window.MathJax.typesetPromise?.([element]); } };
+  let mathjax = window.MathJax;
+  if (mathjax) mathjax.Hub = Hub;
+  Object.defineProperty(window, "MathJax", {
+    configurable: true,
+    get: () => mathjax,
+    set: (value) => { mathjax = Object.assign(value, { Hub }); },
+  });
+})();

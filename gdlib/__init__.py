@@ -1,0 +1,25 @@
+"""How large models are trained, small enough to read: the library that the book's chapters import."""
+
+from gdlib import batching, data, descent, diagnose, models, plots, problems, schedules, widgets
+from gdlib.history import History
+from gdlib.sweep import Sweep, sweep
+from gdlib.trainer import Divergence, Step, Trainer
+
+__version__ = "0.1.0"
+__all__ = [
+    "Divergence",
+    "History",
+    "Step",
+    "Sweep",
+    "Trainer",
+    "batching",
+    "data",
+    "descent",
+    "diagnose",
+    "models",
+    "plots",
+    "problems",
+    "schedules",
+    "sweep",
+    "widgets",
+]

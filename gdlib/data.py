@@ -1,0 +1,221 @@
+"""Real data sets as tensors, and batches from (seed, samples seen). Nothing is downloaded.
+
+Samples come in an endless stream: one shuffled pass over the data set after another. A batch is the next ``batch_size``
+samples of it, so the batch that starts at ``samples_seen`` depends on that number and the seed alone. Resuming a run,
+changing the batch size half-way and sharing a batch between processes then need no bookkeeping, and within a pass no
+sample is dropped or repeated.
+"""
+
+import sysconfig
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gdlib import _check
+
+CHARACTERS = "\n" + "".join(map(chr, range(32, 127))) + "\ufffd"
+"""The alphabet of `python_source`: newline, printable ASCII, and one sign that stands for anything else."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Inputs and their targets, sample by sample along the first dimension.
+
+    Args:
+        inputs: a tensor or array of shape ``(n, ...)``.
+        targets: a tensor or array of shape ``(n, ...)``; class numbers as integers, quantities as floats. NumPy's float64
+            becomes float32, torch's default, in both; a tensor keeps its dtype.
+
+    Raises:
+        TypeError: if either is not made of numbers.
+        ValueError: if they are empty, differ in length, or hold NaN or infinity.
+
+    Example:
+        >>> Dataset([[0.0], [1.0], [2.0]], [0, 1, 0])
+        Dataset(3 samples, inputs (1,) float32, targets () int64)
+    """
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __post_init__(self):
+        object.__setattr__(self, "inputs", _as_tensor("inputs", self.inputs))
+        object.__setattr__(self, "targets", _as_tensor("targets", self.targets))
+        if len(self.inputs) != len(self.targets):
+            raise ValueError(f"inputs and targets must have one length; got {len(self.inputs)} and {len(self.targets)}")
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __repr__(self) -> str:
+        sides = ", ".join(
+            f"{name} {tuple(side.shape[1:])} {str(side.dtype).removeprefix('torch.')}"
+            for name, side in (("inputs", self.inputs), ("targets", self.targets))
+        )
+        return f"Dataset({len(self)} samples, {sides})"
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Dataset":
+        """The same data on another device, its floating-point side(s) in another dtype; integers keep theirs."""
+        sides = [side.to(device, dtype if side.is_floating_point() else None) for side in (self.inputs, self.targets)]
+        return Dataset(*sides)
+
+
+class Split(NamedTuple):
+    """A data set in two parts that share no sample: one to train on, one to test on."""
+
+    train: Dataset
+    test: Dataset
+
+
+def _as_tensor(name: str, values: Any) -> Tensor:
+    try:
+        if not isinstance(values, Tensor):
+            values = np.asarray(values)
+            values = torch.as_tensor(values.astype(np.float32) if values.dtype == np.float64 else values)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be a tensor or an array of numbers; got {type(values).__name__}") from error
+    if values.ndim == 0 or len(values) == 0:
+        raise ValueError(f"{name} must hold at least one sample; got shape {tuple(values.shape)}")
+    if values.is_floating_point() and not values.isfinite().all():
+        raise ValueError(f"{name} must be finite; got NaN or infinity in it")
+    return values
+
+
+@lru_cache(maxsize=8)
+def epoch_order(n: int, epoch: int, seed: int, device: torch.device = torch.device("cpu")) -> Tensor:
+    """The order of the ``n`` samples in pass number ``epoch``: int64 of shape ``(n,)``, a permutation.
+
+    It is ``torch.randperm`` from a generator seeded with NumPy's ``SeedSequence((seed, epoch))``, the same on all devices.
+    """
+    state = np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0]
+    generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
+    return torch.randperm(n, generator=generator).to(device)
+
+
+def batch_indices(
+    n: int, samples_seen: int, batch_size: int, seed: int = 0, device: torch.device = torch.device("cpu")
+) -> Tensor:
+    """Which samples the batch that starts after ``samples_seen`` samples holds.
+
+    Args:
+        n: samples in the data set.
+        samples_seen: samples used by all steps before; the pass is ``samples_seen // n``.
+        batch_size: samples to take; may reach into the next pass, or over several.
+        seed: a whole number of at least 0.
+        device: where the indices are wanted.
+
+    Returns:
+        int64 of shape ``(batch_size,)``.
+
+    Example:
+        >>> first, second = batch_indices(5, 0, 5), batch_indices(5, 5, 5)
+        >>> sorted(first.tolist()) == sorted(second.tolist()) == [0, 1, 2, 3, 4]
+        True
+    """
+    epoch, begin = divmod(samples_seen, n)
+    if begin + batch_size <= n:
+        return epoch_order(n, epoch, seed, device)[begin : begin + batch_size]
+    parts = []
+    while batch_size > 0:
+        parts.append(epoch_order(n, epoch, seed, device)[begin : begin + batch_size])
+        batch_size -= len(parts[-1])
+        epoch, begin = epoch + 1, 0
+    return torch.cat(parts)
+
+
+def _split(inputs: Tensor, targets: Tensor, test: int) -> Split:
+    """The last ``test`` samples of one fixed shuffle are for testing, whatever the seed of a run."""
+    order = epoch_order(len(inputs), 0, 0)
+    train, held_out = order[:-test], order[-test:]
+    return Split(Dataset(inputs[train], targets[train]), Dataset(inputs[held_out], targets[held_out]))
+
+
+@cache
+def digits() -> Split:
+    """Handwritten digits, 8 × 8 pixels: 1,437 to train on, 360 to test (scikit-learn; Alpaydin and Kaynak 1998).
+
+    Inputs ``(n, 64)`` float32 in [0, 1], row by row; targets ``(n,)`` int64, the digit.
+    """
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    return _split(torch.tensor(x / 16, dtype=torch.float32), torch.tensor(y, dtype=torch.int64), test=360)
+
+
+@cache
+def diabetes(scaled: bool = True) -> Split:
+    """Ten measurements of a patient and the disease's progression a year later: 354 to train on, 88 to test.
+
+    Args:
+        scaled: bring every input and the target to mean 0 and standard deviation 1 over the training part. ``False``
+            leaves the units as measured (years, kg/m², mm Hg, mg/dl; the target runs from 25 to 346).
+
+    Returns:
+        Inputs ``(n, 10)`` float32: age, sex, body mass index, blood pressure, six blood serum values. Targets ``(n, 1)``
+        float32. Source: scikit-learn; Efron, Hastie, Johnstone and Tibshirani 2004.
+    """
+    from sklearn.datasets import load_diabetes
+
+    x, y = load_diabetes(return_X_y=True, scaled=False)
+    split = _split(torch.tensor(x), torch.tensor(y)[:, None], test=88)
+    if scaled:
+        mean = [side.mean(0) for side in (split.train.inputs, split.train.targets)]
+        deviation = [side.std(0, correction=0) for side in (split.train.inputs, split.train.targets)]
+        split = Split(
+            *(Dataset((p.inputs - mean[0]) / deviation[0], (p.targets - mean[1]) / deviation[1]) for p in split)
+        )
+    return Split(*(part.to(dtype=torch.float32) for part in split))
+
+
+@cache
+def mnist1d() -> Split:
+    """Digits as noisy curves of 40 points, generated: 4,000 to train on, 1,000 to test (Greydanus and Kobak 2024).
+
+    Hard enough that models differ: published accuracies are 32 % for a linear model, 68 % for an MLP, 94 % for a
+    convolutional network. Inputs ``(n, 40)`` float32, targets ``(n,)`` int64. Takes a few seconds the first time.
+    """
+    from mnist1d.data import get_dataset_args, make_dataset
+
+    made = make_dataset(get_dataset_args())
+    parts = ((made["x"], made["y"]), (made["x_test"], made["y_test"]))
+    return Split(*(Dataset(np.asarray(x, np.float32), np.asarray(y, np.int64)) for x, y in parts))
+
+
+@cache
+def python_source(context: int = 64, characters: int = 2_000_000) -> Split:
+    """The Python standard library's own source, to predict the next character of.
+
+    Files are taken by name until ``characters`` are reached; the last tenth of the text is for testing. The text is that of
+    the Python that runs, so figures differ a little between versions.
+
+    Args:
+        context: characters in a window; windows do not overlap.
+        characters: how much text to take.
+
+    Returns:
+        Inputs ``(n, context)`` int64, numbers into `CHARACTERS`; targets of the same shape, each the next character.
+
+    Raises:
+        TypeError, ValueError: if ``context`` is not a whole number of at least 1, or ``characters`` is too few for it.
+    """
+    context = _check.whole("context", context)
+    characters = _check.whole("characters", characters, low=20 * (context + 1))
+    text, library = "", Path(sysconfig.get_path("stdlib"))
+    for path in sorted(library.glob("*.py")) + sorted(library.glob("[a-z]*/*.py")):
+        if "site-packages" not in path.parts and len(text) < characters:
+            text += path.read_text(encoding="utf-8", errors="replace")
+    table = torch.full((0x110000,), len(CHARACTERS) - 1)
+    table[[ord(c) for c in CHARACTERS]] = torch.arange(len(CHARACTERS))
+    codes = table[torch.from_numpy(np.frombuffer(text[:characters].encode("utf-32-le"), np.uint32).astype(np.int64))]
+    cut = len(codes) * 9 // 10
+    return Split(_windows(codes[:cut], context), _windows(codes[cut:], context))
+
+
+def _windows(codes: Tensor, context: int) -> Dataset:
+    n = (len(codes) - 1) // context
+    return Dataset(codes[: n * context].view(n, context), codes[1 : n * context + 1].view(n, context))

@@ -1,0 +1,180 @@
+"""Figures that look alike throughout the book. The house's colours and defaults live here, once.
+
+Every function draws on the axes it is given, or on new ones, and returns them. Backgrounds are transparent and text is a grey
+that reads on white and on black, so that a stored figure fits the light and the dark page.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+
+from gdlib import _check
+from gdlib.descent import Path
+from gdlib.history import History
+from gdlib.problems import Problem
+from gdlib.sweep import Sweep
+
+COLORS = {
+    "lr": "#d95f02",
+    "batch_size": "#1f8ac0",
+    "train": "#1f8ac0",
+    "test": "#d95f02",
+    "predicted": "#9467bd",
+    "measured": "#1b9e77",
+    "bad": "#d62728",
+    "text": "#7a7a7a",
+}
+"""One colour for one thing, through the whole book; chosen to stay apart for colour-blind readers."""
+
+CYCLE = ["#1f8ac0", "#d95f02", "#1b9e77", "#9467bd", "#c2a000", "#d6589f"]
+
+
+def style() -> None:
+    """Set matplotlib's defaults to the house's. Each chapter's first cell calls this."""
+    grey = COLORS["text"]
+    plt.rcParams.update(
+        {
+            "figure.figsize": (7.0, 3.6),
+            "figure.dpi": 100,
+            "figure.facecolor": "none",
+            "figure.constrained_layout.use": True,
+            "savefig.dpi": 170,
+            "savefig.facecolor": "none",
+            "savefig.transparent": True,
+            "axes.facecolor": "none",
+            "axes.edgecolor": grey,
+            "axes.labelcolor": grey,
+            "axes.titlecolor": grey,
+            "axes.titlesize": "medium",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.prop_cycle": plt.cycler(color=CYCLE),
+            "axes.grid": True,
+            "grid.color": grey,
+            "grid.alpha": 0.25,
+            "lines.linewidth": 1.8,
+            "text.color": grey,
+            "xtick.color": grey,
+            "ytick.color": grey,
+            "legend.frameon": False,
+            "font.size": 11,
+        }
+    )
+    try:  # figures in a notebook are made by the inline backend, which crops them and has a resolution of its own
+        from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+        set_matplotlib_formats("png", dpi=170, transparent=True)
+    except ImportError:
+        pass
+
+
+def label(ax: Axes, x: float, y: float, text: str, color: str | None = None, **options: Any) -> None:
+    """Write ``text`` at a point of the data, in the colour of the line it names: read at once, where a legend is looked up."""
+    options = {"xytext": (5, 0), "textcoords": "offset points", "va": "center", "fontsize": "small"} | options
+    ax.annotate(text, (x, y), color=color or COLORS["text"], **options)
+
+
+def contours(
+    problem: Problem,
+    *paths: Path,
+    extent: Sequence[float] = (-1.5, 1.5, -1.5, 1.5),
+    labels: Sequence[str] = (),
+    ax: Axes | None = None,
+) -> Axes:
+    """Level lines of a two-parameter loss, with the paths of descents over them.
+
+    Args:
+        problem: a problem with ``dim`` 2.
+        paths: what `gdlib.descent.descend` returned; points outside ``extent`` are cut off.
+        extent: left, right, bottom, top.
+        labels: a name for each path, written where it starts.
+        ax: where to draw; ``None`` makes a new figure.
+
+    Raises:
+        ValueError: if the problem has not two parameters.
+    """
+    if problem.dim != 2:
+        raise ValueError(f"problem must have two parameters to be drawn; got {problem.dim}")
+    ax = ax or plt.figure(figsize=(4.6, 4.2)).gca()
+    left, right, bottom, top = extent
+    x, y = np.meshgrid(np.linspace(left, right, 121), np.linspace(bottom, top, 121))
+    height = problem.loss(torch.from_numpy(np.stack([x, y], axis=-1))).numpy()
+    height = height - problem.loss(problem.minimum).item()
+    levels = height.max() * 2.0 ** -np.arange(14, -1, -1.0)
+    ax.contour(x, y, height, levels=levels, colors=COLORS["text"], linewidths=0.7, alpha=0.7)
+    ax.plot(*problem.minimum.tolist(), marker="*", ms=11, color=COLORS["measured"], ls="none")
+    for i, path in enumerate(paths):
+        color = CYCLE[i % len(CYCLE)]
+        points = path.points.numpy()
+        ax.plot(*points.T, color=color, marker="o", ms=3, lw=1.2)
+        if i < len(labels):
+            label(ax, *points[0], labels[i], color, xytext=(4, 8))
+    ax.set(xlim=(left, right), ylim=(bottom, top), xlabel="$w_1$", ylabel="$w_2$")
+    ax.grid(False)
+    return ax
+
+
+def losses(
+    runs: Iterable[Path | History | np.ndarray | torch.Tensor],
+    labels: Sequence[str] = (),
+    colors: Sequence[str] = (),
+    floor: float = 0.0,
+    ax: Axes | None = None,
+) -> Axes:
+    """Loss against step, on a logarithmic axis, one line a run, each named at its end.
+
+    Args:
+        runs: descents, histories, or losses as one-dimensional arrays; an array of shape ``(seeds, steps)`` is drawn as
+            its mean with the range from the lowest to the highest around it.
+        labels: a name for each run.
+        colors: a colour for each run; the house's in turn if empty.
+        floor: subtracted from every loss, such as the loss at the minimum.
+        ax: where to draw; ``None`` makes a new figure.
+    """
+    ax = ax or plt.figure().gca()
+    for i, run in enumerate(runs):
+        values = run.losses if isinstance(run, Path) else run.loss if isinstance(run, History) else run
+        values = np.atleast_2d(np.asarray(values, dtype=float)) - floor
+        color = colors[i] if i < len(colors) else CYCLE[i % len(CYCLE)]
+        mean, steps = values.mean(0), np.arange(values.shape[1])
+        ax.plot(steps, mean, color=color)
+        if len(values) > 1:
+            ax.fill_between(steps, values.min(0), values.max(0), color=color, alpha=0.2, lw=0)
+        shown = np.flatnonzero(np.isfinite(mean) & (mean > 0))
+        if i < len(labels) and len(shown):
+            label(ax, shown[-1], mean[shown[-1]], labels[i], color, annotation_clip=False)
+    ax.set(yscale="log", xlabel="step", ylabel="loss" if not floor else "loss above the minimum")
+    return ax
+
+
+def loss_against_lr(runs: Sweep, batch_size: int | None = None, ax: Axes | None = None) -> Axes:
+    """Final loss against learning rate, one line a batch size, with the range over the seeds; crosses where a run diverged.
+
+    Args:
+        runs: what `gdlib.sweep` returned.
+        batch_size: draw this one alone.
+        ax: where to draw; ``None`` makes a new figure.
+
+    Raises:
+        ValueError: if ``batch_size`` is not one of the sweep's.
+    """
+    ax = ax or plt.figure().gca()
+    sizes = runs.batch_size.tolist()
+    if batch_size is not None:
+        sizes = [_check.one_of("batch_size", batch_size, sizes)]
+    final = runs.final()
+    for i, size in enumerate(sizes):
+        values = final[:, runs.batch_size.tolist().index(size)]
+        color = CYCLE[i % len(CYCLE)]
+        good = np.isfinite(values).all(-1)
+        ax.plot(runs.lr[good], values[good].mean(-1), color=color, marker="o", ms=3)
+        ax.fill_between(runs.lr[good], values[good].min(-1), values[good].max(-1), color=color, alpha=0.2, lw=0)
+        if good.any():
+            label(ax, runs.lr[good][-1], values[good][-1].mean(), f"B = {size}", color, annotation_clip=False)
+        ax.plot(runs.lr[~good], np.full((~good).sum(), 0.97 - 0.05 * i), "x", color=color, transform=ax.get_xaxis_transform())
+    ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="final loss")
+    return ax

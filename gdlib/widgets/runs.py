@@ -1,0 +1,173 @@
+"""The run explorer: real training runs, by learning rate and batch size."""
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+
+import ipywidgets
+import numpy as np
+import traitlets
+
+from gdlib import _check
+from gdlib.sweep import Sweep
+from gdlib.trainer import Divergence
+from gdlib.widgets._base import Drawing, Explorer, module, slider
+
+POINTS = 60  # of a curve: enough for the eye, and 9 x 5 x 3 runs stay near 30 kB
+
+
+class RunDrawing(Drawing):
+    """Loss curves looked up in a table of runs. The table travels as float32 bytes."""
+
+    _esm = module("runs")
+    table = traitlets.Bytes().tag(sync=True)
+    lrs = traitlets.List(traitlets.Float()).tag(sync=True)
+    batch_sizes = traitlets.List(traitlets.Int()).tag(sync=True)
+    seeds = traitlets.List(traitlets.Int()).tag(sync=True)
+    ends = traitlets.List(traitlets.Float()).tag(sync=True)
+    finals = traitlets.List().tag(sync=True)
+    setting = traitlets.List(traitlets.Int()).tag(sync=True)
+    best = traitlets.List(traitlets.Int()).tag(sync=True)
+    flops_per_sample = traitlets.Float().tag(sync=True)
+    seconds_per_step = traitlets.List(traitlets.Float()).tag(sync=True)
+    lr_index = traitlets.Int().tag(sync=True)
+    batch_index = traitlets.Int().tag(sync=True)
+    axis = traitlets.Unicode().tag(sync=True)
+
+
+class RunExplorer(Explorer):
+    """Two sliders, learning rate and batch size, over a table of runs that were really trained.
+
+    Each curve is the mean over the seeds with the range between the lowest and the highest; a run that diverged is marked.
+    The axis can count steps, samples, FLOPs or seconds: a larger batch looks worse on one and better on another. With a
+    kernel, a button trains the setting again and lays the new curve over the stored one.
+
+    Args:
+        runs: what `gdlib.sweep` returned. The losses of neighbouring steps are averaged, to 60 points a curve.
+        lr, batch_size: where the sliders start; the text's setting, both in ``runs``.
+        flops_per_sample: of a training step, for the FLOP axis; ``None`` leaves the axis out.
+        seconds_per_step: by batch size, measured, for the time axis; ``None`` leaves the axis out.
+        train: ``train(lr, batch_size)`` gives the losses of a run, step by step; ``None`` hides the button.
+
+    Attributes:
+        lr, batch_size, axis: traits, to read, set and observe; they follow the sliders. A value that is not in the table
+            becomes the nearest that is, with a warning.
+
+    Raises:
+        TypeError, ValueError: if an argument is not what is said above.
+    """
+
+    lr = traitlets.Any()
+    batch_size = traitlets.Any()
+    axis = traitlets.Any()
+    _shown = ("lr", "batch_size", "axis")
+
+    def __init__(
+        self,
+        runs: Sweep,
+        lr: float = 0.1,
+        batch_size: int = 32,
+        flops_per_sample: float | None = None,
+        seconds_per_step: Mapping[int, float] | None = None,
+        train: Callable[[float, int], Iterable[float]] | None = None,
+    ):
+        if not isinstance(runs, Sweep):
+            raise TypeError(f"runs must be what gdlib.sweep returned; got {type(runs).__name__}")
+        self._lrs, self._sizes = runs.lr.tolist(), runs.batch_size.tolist()
+        setting = [
+            _nearest("lr", _check.positive("lr", lr), self._lrs),
+            _nearest("batch_size", _check.whole("batch_size", batch_size), self._sizes),
+        ]
+        if flops_per_sample is not None:
+            _check.positive("flops_per_sample", flops_per_sample)
+        if seconds_per_step is not None and set(seconds_per_step) != set(self._sizes):
+            raise ValueError(f"seconds_per_step must have the batch sizes {self._sizes}; got {sorted(seconds_per_step)}")
+        self._axes = ["steps", "samples"] + ["flops"] * bool(flops_per_sample) + ["seconds"] * bool(seconds_per_step)
+        ends, table = _thin(runs.losses)
+        drawing = RunDrawing(
+            table=table.tobytes(),
+            lrs=self._lrs,
+            batch_sizes=self._sizes,
+            seeds=runs.seeds.tolist(),
+            ends=ends,
+            finals=_finals(runs),
+            setting=setting,
+            best=[values.index(v) for values, v in zip((self._lrs, self._sizes), runs.best())],
+            flops_per_sample=flops_per_sample or 0.0,
+            seconds_per_step=[_check.positive("seconds_per_step", seconds_per_step[b]) for b in self._sizes]
+            if seconds_per_step
+            else [],
+            lr_index=setting[0],
+            batch_index=setting[1],
+            axis="steps",
+        )
+        sliders = {
+            "lr_index": slider(
+                ipywidgets.SelectionSlider, description="learning rate", options=[f"{v:.3g}" for v in self._lrs], index=setting[0]
+            ),
+            "batch_index": slider(
+                ipywidgets.SelectionSlider, description="batch size", options=[str(v) for v in self._sizes], index=setting[1]
+            ),
+        }  # fmt: skip
+        super().__init__(drawing, sliders, ("axis",))
+        for name, index, values in (("lr", "lr_index", self._lrs), ("batch_size", "batch_index", self._sizes)):
+            self._links.append(
+                traitlets.link((drawing, index), (self, name), transform=(values.__getitem__, values.index))
+            )
+        self._train = train
+        drawing.on_msg(self._answer)
+
+    @traitlets.validate("lr")
+    def _lr(self, proposal: dict) -> float:
+        return self._lrs[_nearest("lr", _check.positive("lr", proposal["value"]), self._lrs)]
+
+    @traitlets.validate("batch_size")
+    def _batch_size(self, proposal: dict) -> int:
+        return self._sizes[_nearest("batch_size", _check.whole("batch_size", proposal["value"]), self._sizes)]
+
+    @traitlets.validate("axis")
+    def _axis(self, proposal: dict) -> str:
+        return _check.one_of("axis", proposal["value"], self._axes)
+
+    def _answer(self, drawing: RunDrawing, message: dict, buffers: list) -> None:
+        """What the page sends: a greeting, which only a kernel answers, or the wish to train a setting."""
+        if "hello" in message and self._train is not None:
+            drawing.send({"hello": True})
+        if "train" in message and self._train is not None:
+            lr, batch_size = message["train"]
+            last, told = math.nan, "stopped"
+            try:
+                losses = iter(self._train(lr, batch_size))
+                while chunk := [float(loss) for loss in islice(losses, 10)]:
+                    drawing.send({"losses": chunk})
+                    last = chunk[-1]
+                told = f"loss {last:.3g} at the last step"
+            except Divergence as error:
+                told = str(error)
+            finally:
+                drawing.send({"done": told})
+
+
+def _nearest(name: str, value: float, values: list) -> int:
+    """Where in ``values`` the nearest to ``value`` is, by ratio; with a warning where it is not ``value`` itself."""
+    index = min(range(len(values)), key=lambda i: abs(math.log(values[i] / value)))
+    if not math.isclose(values[index], value, rel_tol=1e-9):
+        warnings.warn(f"{name} must be one of the table's, {values}; got {value!r}, took {values[index]!r}", stacklevel=3)
+    return index
+
+
+def _thin(losses: np.ndarray) -> tuple[list[float], np.ndarray]:
+    """At most `POINTS` points a curve, closer together where training begins: the last step of each, and the mean over it."""
+    steps = losses.shape[-1]
+    edges = np.unique(np.round(np.geomspace(1, steps + 1, POINTS + 1)).astype(int)) - 1
+    means = np.stack([losses[..., a:b].mean(-1) for a, b in zip(edges, edges[1:])], axis=-1)
+    return edges[1:].astype(float).tolist(), means.astype("<f4")
+
+
+def _finals(runs: Sweep) -> list[list[list[float] | None]]:
+    """For each learning rate and batch size the final loss: mean, lowest, highest; ``None`` where a seed diverged."""
+    return [
+        [[float(f(v)) for f in (np.mean, np.min, np.max)] if np.isfinite(v).all() else None for v in row]
+        for row in runs.final()
+    ]
