@@ -52,5 +52,7 @@ def read(path: str | Path) -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a different one for each way a file can be broken
-        reason = str(error).splitlines()[0][:200]
-        raise ValueError(f"path must name a whole checkpoint of tensors and plain values; {str(path)!r}: {reason}") from error
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise ValueError(
+            f"path must name a whole checkpoint of tensors and plain values; {str(path)!r}: {reason}"
+        ) from error

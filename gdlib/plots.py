@@ -67,7 +67,7 @@ def style() -> None:
     try:  # figures in a notebook are made by the inline backend, which crops them and has a resolution of its own
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("png", dpi=170, transparent=True)
+        set_matplotlib_formats("png", dpi=170)
     except ImportError:
         pass
 
@@ -175,6 +175,12 @@ def loss_against_lr(runs: Sweep, batch_size: int | None = None, ax: Axes | None 
         ax.fill_between(runs.lr[good], values[good].min(-1), values[good].max(-1), color=color, alpha=0.2, lw=0)
         if good.any():
             label(ax, runs.lr[good][-1], values[good][-1].mean(), f"B = {size}", color, annotation_clip=False)
-        ax.plot(runs.lr[~good], np.full((~good).sum(), 0.97 - 0.05 * i), "x", color=color, transform=ax.get_xaxis_transform())
+        ax.plot(
+            runs.lr[~good],
+            np.full((~good).sum(), 0.97 - 0.05 * i),
+            "x",
+            color=color,
+            transform=ax.get_xaxis_transform(),
+        )
     ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="final loss")
     return ax

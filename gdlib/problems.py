@@ -126,7 +126,9 @@ class LeastSquares:
         x = x[:, None] if x.ndim == 1 else x
         y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
         if x.ndim != 2 or y.ndim != 1 or len(x) != len(y) or x.numel() == 0:
-            raise ValueError(f"x must have shape (n, dim) and y (n,), n >= 1; got {tuple(x.shape)} and {tuple(y.shape)}")
+            raise ValueError(
+                f"x must have shape (n, dim) and y (n,), n >= 1; got {tuple(x.shape)} and {tuple(y.shape)}"
+            )
         for name, values in (("x", x), ("y", y)):
             if not values.isfinite().all():
                 raise ValueError(f"{name} must be finite; got NaN or infinity in it")
@@ -165,8 +167,8 @@ class Rosenbrock:
 
     Example:
         >>> valley = Rosenbrock()
-        >>> valley.loss((-1.0, 1.0)).item(), valley.gradient((1.0, 1.0)).tolist()
-        (4.0, [0.0, 0.0])
+        >>> valley.loss((-1.0, 1.0)).item(), valley.gradient((0.0, 0.0)).tolist()
+        (4.0, [-2.0, 0.0])
     """
 
     dim = 2

@@ -115,7 +115,10 @@ def sweep(
         >>> runs, runs.best()
         (Sweep(2 runs of 20 steps: 2 lr x 1 batch_size x 1 seeds), (0.1, 32))
     """
-    rates, sizes = [_check.positive("lr", rate) for rate in lr], [_check.whole("batch_size", size) for size in batch_size]
+    rates, sizes = (
+        [_check.positive("lr", rate) for rate in lr],
+        [_check.whole("batch_size", size) for size in batch_size],
+    )
     seeds, steps = [_check.whole("seeds", seed, low=0) for seed in seeds], _check.whole("steps", steps)
     for name, values in (("lr", rates), ("batch_size", sizes), ("seeds", seeds)):
         if not values:

@@ -44,9 +44,11 @@ class Step:
         samples_seen: samples used up to and including this step.
     """
 
-    __slots__ = ("index", "lr", "batch_size", "samples_seen", "_loss", "_trainer")
+    __slots__ = ("_loss", "_trainer", "batch_size", "index", "lr", "samples_seen")
 
-    def __init__(self, index: int, lr: float, batch_size: int, samples_seen: int, loss: Tensor | float, trainer: "Trainer"):
+    def __init__(
+        self, index: int, lr: float, batch_size: int, samples_seen: int, loss: Tensor | float, trainer: "Trainer"
+    ):
         self.index, self.lr, self.batch_size, self.samples_seen = index, lr, batch_size, samples_seen
         self._loss, self._trainer = loss, trainer
 
@@ -272,10 +274,12 @@ class Trainer:
         """
         state = checkpoint.read(path)
         if not isinstance(state, dict) or state.get("format") != 1:
-            raise ValueError(f"path must name a checkpoint of Trainer.save; got {str(path)!r}, which holds something else")
+            raise ValueError(
+                f"path must name a checkpoint of Trainer.save; got {str(path)!r}, which holds something else"
+            )
         shapes = {name: tuple(t.shape) for name, t in state["model"].items()}
         here = {name: tuple(t.shape) for name, t in self.model.state_dict().items()}
-        unlike = sorted(name for name in shapes.keys() | here.keys() if shapes.get(name) != here.get(name))
+        unlike = [name for name in here | shapes if shapes.get(name) != here.get(name)]
         if unlike:
             name = unlike[0]
             raise ValueError(

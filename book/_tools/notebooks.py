@@ -56,12 +56,12 @@ def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def _stable_widget_ids(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Number the widgets' random ids by the order in which the kernel made them."""
+    """Number the widgets' random ids by the order in which the kernel made them, in which the file keeps them too."""
     state = notebook.metadata.get("widgets", {}).get(WIDGETS, {}).get("state", {})
     if not state:
         notebook.metadata.pop("widgets", None)
         return notebook
-    names = {old: hashlib.sha256(f"widget {i}".encode()).hexdigest()[:32] for i, old in enumerate(state)}
+    names = {old: f"{i:032x}" for i, old in enumerate(state, start=0x9D0000)}
     text = re.sub("|".join(map(re.escape, names)), lambda match: names[match[0]], json.dumps(notebook))
     return nbformat.from_dict(json.loads(text))
 

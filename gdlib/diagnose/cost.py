@@ -118,7 +118,9 @@ def training_days(flops: float, devices: int, peak: float, utilization: float = 
         '8.5 days'
     """
     _check.number("utilization", utilization, high=1.0)
-    rate = _check.whole("devices", devices) * _check.positive("peak", peak) * _check.positive("utilization", utilization)
+    rate = (
+        _check.whole("devices", devices) * _check.positive("peak", peak) * _check.positive("utilization", utilization)
+    )
     return _check.positive("flops", flops) / rate / 86400.0
 
 

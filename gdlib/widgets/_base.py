@@ -54,9 +54,7 @@ class Explorer(ipywidgets.VBox):
 
 def slider(kind: type, **options: Any) -> ipywidgets.Widget:
     """A slider of the house's width, that acts while it is dragged and can shrink on a phone."""
-    return kind(
-        style={"description_width": "105px"}, layout={"width": "400px", "max_width": "100%"}, **options
-    )
+    return kind(style={"description_width": "105px"}, layout={"width": "400px", "max_width": "100%"}, **options)
 
 
 def clamp(name: str, value: float, low: float, high: float) -> float:

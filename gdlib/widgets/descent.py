@@ -25,7 +25,13 @@ def landscapes() -> dict[str, dict]:
     )
     n = len(fit.y)
     given = {
-        "quadratic": (bowl, "quadratic bowl", (-2.0, 2.0, -1.6, 1.6), (1.6, 1.0), {"curvatures": bowl.curvatures.tolist()}),
+        "quadratic": (
+            bowl,
+            "quadratic bowl",
+            (-2.0, 2.0, -1.6, 1.6),
+            (1.6, 1.0),
+            {"curvatures": bowl.curvatures.tolist()},
+        ),
         "least_squares": (
             fit,
             "least squares",

@@ -82,7 +82,9 @@ class RunExplorer(Explorer):
         if flops_per_sample is not None:
             _check.positive("flops_per_sample", flops_per_sample)
         if seconds_per_step is not None and set(seconds_per_step) != set(self._sizes):
-            raise ValueError(f"seconds_per_step must have the batch sizes {self._sizes}; got {sorted(seconds_per_step)}")
+            raise ValueError(
+                f"seconds_per_step must have the batch sizes {self._sizes}; got {sorted(seconds_per_step)}"
+            )
         self._axes = ["steps", "samples"] + ["flops"] * bool(flops_per_sample) + ["seconds"] * bool(seconds_per_step)
         ends, table = _thin(runs.losses)
         drawing = RunDrawing(
@@ -153,7 +155,9 @@ def _nearest(name: str, value: float, values: list) -> int:
     """Where in ``values`` the nearest to ``value`` is, by ratio; with a warning where it is not ``value`` itself."""
     index = min(range(len(values)), key=lambda i: abs(math.log(values[i] / value)))
     if not math.isclose(values[index], value, rel_tol=1e-9):
-        warnings.warn(f"{name} must be one of the table's, {values}; got {value!r}, took {values[index]!r}", stacklevel=3)
+        warnings.warn(
+            f"{name} must be one of the table's, {values}; got {value!r}, took {values[index]!r}", stacklevel=3
+        )
     return index
 
 

@@ -1,0 +1,94 @@
+"""The built site, served from its folder, and a browser that can reach nothing else."""
+
+import functools
+import http.server
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "_build" / "html"
+sys.path.insert(0, str(Path(__file__).parent))
+
+import browser as chromium  # noqa: E402
+
+PAGES = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if "_static" not in path.parts)
+LIVE = [page for page in PAGES if "widget-view+json" in (SITE / page).read_text(encoding="utf-8")]
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args) -> None:
+        pass
+
+
+def serve(folder: Path) -> http.server.ThreadingHTTPServer:
+    """A server of ``folder`` on a free port of this machine, running until its ``shutdown``."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+@pytest.fixture(scope="session")
+def base() -> Iterator[str]:
+    """Address of the served site. The site must have been built: ``make book``."""
+    assert PAGES, "no site in _build/html: run make book first"
+    server = serve(SITE)
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium.find(), args=chromium.ARGUMENTS)
+        yield running
+        running.close()
+
+
+class Watched:
+    """A page that remembers what went wrong on it, and lets no request out."""
+
+    def __init__(self, context: BrowserContext, base: str):
+        self.page: Page = context.new_page()
+        self.wrong: list[str] = []
+        self.page.on("pageerror", lambda error: self.wrong.append(f"page error: {error}"))
+        self.page.on(
+            "console",
+            lambda m: self.wrong.append(f"console error: {m.text} {m.location}") if m.type == "error" else None,
+        )
+        self.page.on("response", lambda r: self.wrong.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
+        self.page.route("**/*", functools.partial(self._only, base))
+
+    def _only(self, base: str, route) -> None:
+        if route.request.url.startswith((base, "data:", "blob:")):
+            route.continue_()
+        else:
+            self.wrong.append(f"request to another host: {route.request.url}")
+            route.abort()
+
+    def open(self, url: str) -> Page:
+        self.page.goto(url)
+        return self.page
+
+
+@pytest.fixture
+def visit(browser: Browser, base: str):
+    """``visit(path, theme="light", width=1280)`` opens a page of the site and returns it as a `Watched`."""
+    contexts = []
+
+    def opened(path: str, theme: str = "light", width: int = 1280) -> Watched:
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}))
+        contexts[-1].add_init_script(
+            f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+        )
+        watched = Watched(contexts[-1], base)
+        watched.open(base + path)
+        return watched
+
+    yield opened
+    for context in contexts:
+        context.close()

@@ -1,0 +1,76 @@
+"""The notebooks as they are stored, and the tool that writes them."""
+
+import copy
+import importlib.util
+import json
+
+import nbformat
+import pytest
+from conftest import ROOT
+
+spec = importlib.util.spec_from_file_location("notebooks", ROOT / "book" / "_tools" / "notebooks.py")
+notebooks = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(notebooks)
+STORED = sorted((ROOT / "book").glob("**/[!.]*.ipynb"))
+
+CELLS = [
+    "%matplotlib inline\nimport matplotlib.pyplot as plt\nfrom gdlib import plots, widgets\nplots.style()",
+    "plt.plot([1, 2, 4])\nplt.show()",
+    "print('one')\nprint('two')",
+    "widgets.DescentExplorer(lr=0.1)",
+]
+
+
+def test_executing_twice_changes_no_byte(tmp_path):
+    made = []
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    for _ in range(2):
+        notebook = copy.deepcopy(notebook)
+        notebooks.execute(notebook, tmp_path)
+        notebook = notebooks.normalise(notebook)
+        made.append(nbformat.writes(notebook))
+    assert made[0] == made[1]
+    kinds = [output.output_type for cell in notebook.cells for output in cell.outputs]
+    assert kinds == ["display_data", "stream", "execute_result"]
+    assert notebook.metadata.widgets
+
+
+def test_normalising_twice_changes_nothing_more():
+    notebook = nbformat.read(STORED[0], as_version=4)
+    once = notebooks.normalise(copy.deepcopy(notebook))
+    assert once == notebooks.normalise(copy.deepcopy(once))
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: str(path.relative_to(ROOT / "book")))
+def test_stored_as_the_tool_writes_it(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    assert notebook == notebooks.normalise(copy.deepcopy(notebook))
+    assert nbformat.writes(notebook) + "\n" == path.read_text(encoding="utf-8")
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1)), "not run from top to bottom"
+    assert not [o for cell in code for o in cell.outputs if o.output_type == "error"]
+    assert any("assert " in cell.source for cell in code), "claims nothing"
+    assert "0x" not in json.dumps(
+        [cell.outputs for cell in code if cell.outputs and cell.outputs[0].output_type == "stream"]
+    )
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: str(path.relative_to(ROOT / "book")))
+def test_figures_are_small_and_described(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            if png := output.get("data", {}).get("image/png"):
+                assert len(png) * 3 / 4 < 100_000
+                about = cell.metadata.get("mystnb", {})
+                assert about.get("image", {}).get("alt")
+                assert about.get("figure", {}).get("caption")
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: str(path.relative_to(ROOT / "book")))
+def test_visible_cells_are_short(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        hidden = {"hide-input", "remove-cell", "remove-input", "hide-cell"} & set(cell.metadata.get("tags", []))
+        if cell.cell_type == "code" and not hidden:
+            assert cell.source.count("\n") < 15, cell.source.splitlines()[0]

@@ -1,0 +1,15 @@
+"""Tests marked ``gpu`` are left out where there is no GPU; the summary counts them as deselected."""
+
+import matplotlib as mpl
+import pytest
+import torch
+
+mpl.use("agg")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if torch.cuda.is_available():
+        return
+    needing = [item for item in items if item.get_closest_marker("gpu")]
+    items[:] = [item for item in items if item not in needing]
+    config.hook.pytest_deselected(items=needing)

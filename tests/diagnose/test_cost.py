@@ -1,0 +1,78 @@
+"""The formulas against published figures and against what torch counts and allocates."""
+
+import math
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from gdlib import models
+from gdlib.diagnose import cost
+
+
+def test_flops_of_gpt3():
+    """Brown et al. 2020, table D.1: 174.6e9 parameters, 300e9 tokens, 3.14e23 FLOP."""
+    assert cost.training_flops(174.6e9, 300e9) == pytest.approx(3.14e23, rel=0.01)
+
+
+def test_flops_against_torchs_counter():
+    model, n = models.mlp(256, 256, 256, 256), 32
+    x = torch.randn(n, 256, requires_grad=True)
+    with FlopCounterMode(display=False) as counter:
+        model(x).sum().backward()
+    matrices = sum(p.numel() for p in model.parameters() if p.ndim == 2)
+    assert counter.get_total_flops() == cost.training_flops(matrices, n)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("sgd", torch.optim.SGD),
+        ("momentum", lambda p: torch.optim.SGD(p, momentum=0.9)),
+        ("adamw", torch.optim.AdamW),
+    ],
+)
+def test_memory_against_what_torch_allocates(name, make):
+    model = models.mlp(100, 200, 10)
+    optimizer = make(model.parameters())
+    model(torch.randn(5, 100)).sum().backward()
+    optimizer.step()
+    parameters = list(model.parameters())
+    expected = cost.training_memory(sum(p.numel() for p in parameters), "fp32", name)
+    assert sum(p.untyped_storage().nbytes() for p in parameters) == expected["weights"]
+    assert sum(p.grad.untyped_storage().nbytes() for p in parameters) == expected["gradients"]
+    states = [t for s in optimizer.state.values() for t in s.values() if torch.is_tensor(t) and t.ndim]
+    assert sum(t.untyped_storage().nbytes() for t in states) == expected["optimizer"]
+
+
+def test_sixteen_bytes_a_parameter():
+    assert sum(cost.training_memory(1e9, "mixed", "adamw").values()) == 16e9
+
+
+def test_activations_of_gpt3():
+    """34 t h l with t = 2048, h = 12288, l = 96, which the shape is taken from."""
+    assert cost.activation_memory(12 * 96 * 12288**2) == pytest.approx(34 * 2048 * 12288 * 96, rel=1e-9)
+
+
+def test_days_and_devices():
+    assert cost.training_days(86400e12, devices=10, peak=1e12, utilization=0.5) == pytest.approx(0.2)
+    assert cost.devices_needed(100.0, memory=30.0, activations=10.0) == 5
+    assert cost.devices_needed(100.0, memory=10.0, activations=10.0) == math.inf
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "said"),
+    [
+        (lambda: cost.training_flops(-1, 1), ValueError, "parameters must be a positive finite number; got -1"),
+        (lambda: cost.training_flops(1, "many"), TypeError, "tokens must be a positive number"),
+        (lambda: cost.training_memory(1, "fp8"), ValueError, "precision must be one of 'fp32', 'mixed'; got 'fp8'"),
+        (lambda: cost.training_memory(1, optimizer="lion"), ValueError, "optimizer must be one of"),
+        (lambda: cost.activation_memory(1, 0), ValueError, "tokens_per_device"),
+        (lambda: cost.training_days(1, 1, 1, utilization=1.5), ValueError, "utilization must be a finite number of at"),
+        (lambda: cost.training_days(1, 0, 1), ValueError, "devices"),
+        (lambda: cost.devices_needed(1, -1), ValueError, "memory"),
+    ],
+)
+def test_bad_input(call, error, said):
+    with pytest.raises(error, match=said):
+        call()

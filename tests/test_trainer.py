@@ -1,0 +1,311 @@
+"""The trainer against a loop written out by hand, bit for bit."""
+
+import copy
+import math
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from gdlib import Divergence, Trainer, data, models
+from gdlib.data import Dataset, Split, batch_indices
+
+split = data.digits()
+cross_entropy = nn.functional.cross_entropy
+
+
+def digits_model(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return models.mlp(64, 32, 10)
+
+
+def noisy_model(seed: int = 0) -> nn.Module:
+    """Dropout draws random numbers and batch norm has buffers: what a careless checkpoint forgets."""
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.3), nn.Linear(32, 10))
+
+
+def weights(model: nn.Module) -> torch.Tensor:
+    return torch.cat([t.detach().cpu().double().flatten() for t in model.state_dict().values()])
+
+
+def hand_written(model, optimizer, lr, batch_size, steps, seed=0):
+    """The loop that `Trainer` must equal, with nothing of its in it but the order of the samples."""
+    x, y, seen, losses = split.train.inputs, split.train.targets, 0, []
+    model.train()
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = lr(step)
+        rows = batch_indices(len(x), seen, batch_size(step), seed)
+        optimizer.zero_grad()
+        loss = cross_entropy(model(x[rows]), y[rows])
+        loss.backward()
+        optimizer.step()
+        seen += batch_size(step)
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("make_model", [digits_model, noisy_model])
+@pytest.mark.parametrize(
+    "optimizer",
+    [torch.optim.SGD, partial(torch.optim.SGD, momentum=0.9, nesterov=True), torch.optim.AdamW],
+    ids=["sgd", "nesterov", "adamw"],
+)
+def test_equals_a_hand_written_loop(make_model, optimizer):
+    lr, batch_size = (lambda step: 0.1 / (1 + step)), (lambda step: 16 + step)
+    mine, theirs = make_model(), make_model()
+    torch.manual_seed(5)
+    expected = hand_written(theirs, optimizer(theirs.parameters()), lr, batch_size, steps=120, seed=3)
+    torch.manual_seed(5)
+    trainer = Trainer(mine, split.train, cross_entropy, optimizer, lr=lr, batch_size=batch_size, device="cpu", seed=3)
+    assert [step.loss for step in trainer.run(120)] == expected
+    assert torch.equal(weights(mine), weights(theirs))
+
+
+def test_float64_is_kept():
+    train = split.train.to(dtype=torch.float64)
+    trainer = Trainer(digits_model().double(), train, cross_entropy, device="cpu")
+    trainer.fit(3)
+    assert next(trainer.model.parameters()).dtype == torch.float64
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("make_model", [digits_model])
+def test_cuda_trains_as_the_cpu_does(make_model):
+    runs = [Trainer(make_model(), split.train, cross_entropy, lr=0.1, device=d).fit(50).loss for d in ("cpu", "cuda")]
+    assert runs[0] == pytest.approx(runs[1], rel=1e-3)
+
+
+def test_steps_say_what_happened():
+    trainer = Trainer(digits_model(), split.train, cross_entropy, lr=0.2, batch_size=lambda step: 10 * (step + 1))
+    steps = list(trainer.run(3))
+    assert [s.index for s in steps] == [0, 1, 2]
+    assert [s.batch_size for s in steps] == [10, 20, 30]
+    assert [s.samples_seen for s in steps] == [10, 30, 60]
+    assert {s.lr for s in steps} == {0.2}
+    assert [s.index for s in trainer.run(2)] == [3, 4]
+    assert (trainer.steps_done, trainer.samples_seen) == (5, 150)
+    assert repr(steps[0]).startswith("Step(0, lr=0.2, batch_size=10, loss=2.")
+
+
+def test_grad_norm_is_that_of_all_gradients_and_belongs_to_its_step():
+    trainer = Trainer(digits_model(), split.train, cross_entropy)
+    kept = None
+    for step in trainer.run(2):
+        gradient = torch.cat([p.grad.flatten() for p in trainer.model.parameters()])
+        assert step.grad_norm == pytest.approx(gradient.norm().item(), rel=1e-6)
+        kept = kept or step
+    with pytest.raises(RuntimeError, match="grad_norm of step 0 must be looked at before the next step"):
+        _ = kept.grad_norm
+
+
+def test_lr_and_batch_size_may_be_assigned_during_a_run():
+    trainer = Trainer(digits_model(), split.train, cross_entropy, lr=0.1, batch_size=8)
+    seen = []
+    for step in trainer.run(4):
+        seen.append((step.lr, step.batch_size))
+        trainer.lr, trainer.batch_size = 0.1 / 2 ** (step.index + 1), 8 * (step.index + 2)
+    assert seen == [(0.1, 8), (0.05, 16), (0.025, 24), (0.0125, 32)]
+    with pytest.raises(ValueError, match="lr must be a positive finite number; got -1"):
+        trainer.lr = -1
+
+
+def test_leaving_the_loop_early_leaves_a_trainer_that_goes_on():
+    one, other = (Trainer(digits_model(), split.train, cross_entropy) for _ in range(2))
+    for step in one.run(100):
+        if step.index == 9:
+            break
+    one.fit(10)
+    other.fit(20)
+    assert torch.equal(weights(one.model), weights(other.model))
+
+
+def test_lr_scale_multiplies_and_none_leaves_the_optimizers_own():
+    model = digits_model()
+    groups = [{"params": model[0].parameters(), "lr_scale": 0.1}, {"params": model[2].parameters()}]
+    trainer = Trainer(model, split.train, cross_entropy, torch.optim.SGD(groups, lr=1.0), lr=0.5)
+    trainer.fit(1)
+    assert [group["lr"] for group in trainer.optimizer.param_groups] == [0.05, 0.5]
+    own = Trainer(digits_model(), split.train, cross_entropy, partial(torch.optim.SGD, lr=0.7), lr=None)
+    (step,) = own.run(1)
+    assert math.isnan(step.lr)
+    assert own.optimizer.param_groups[0]["lr"] == 0.7
+
+
+def test_frozen_parameters_stay():
+    model = digits_model()
+    model[0].weight.requires_grad_(False)
+    before = model[0].weight.clone()
+    Trainer(model, split.train, cross_entropy).fit(5)
+    assert torch.equal(model[0].weight, before)
+
+
+def test_evaluate_is_the_mean_over_all_samples_and_changes_nothing():
+    model = noisy_model()
+    trainer = Trainer(model, split.train, cross_entropy)
+    trainer.fit(20)
+    state, rng = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    model[3].eval()
+    modes = [module.training for module in model.modules()]
+    found = trainer.evaluate(split.test)
+    assert [module.training for module in model.modules()] == modes
+    assert torch.equal(torch.get_rng_state(), rng)
+    assert all(torch.equal(a, b) for a, b in zip(state.values(), model.state_dict().values()))
+    model.eval()
+    with torch.no_grad():
+        outputs = model(split.test.inputs)
+    assert found["loss"] == pytest.approx(cross_entropy(outputs, split.test.targets).item(), rel=1e-6)
+    assert found["accuracy"] == (outputs.argmax(1) == split.test.targets).double().mean().item()
+
+
+def test_evaluate_weights_a_short_last_part_by_its_size():
+    x = torch.arange(3000.0)[:, None]
+    trainer = Trainer(models.linear(1), (x, x), nn.functional.mse_loss)
+    with torch.no_grad():
+        expected = nn.functional.mse_loss(trainer.model(x), x).item()
+    assert trainer.evaluate((x, x)) == {"loss": pytest.approx(expected, rel=1e-5)}
+
+
+@pytest.mark.parametrize("lr", [100.0, 1e38])
+def test_divergence_keeps_the_last_parameters_with_a_finite_loss(lr):
+    train = data.diabetes().train
+    model = nn.Sequential(models.linear(10), nn.BatchNorm1d(1), models.linear(1))
+    trainer = Trainer(model, train, nn.functional.mse_loss, lr=lr)
+    losses = []
+    with pytest.raises(Divergence, match="with lr .*; try a third of that rate") as caught:
+        for step in trainer.run(10_000):
+            losses.append(step.loss)
+    assert not math.isfinite(caught.value.loss)
+    assert caught.value.step == trainer.steps_done == len(losses)
+    assert all(math.isfinite(loss) for loss in losses)
+    assert all(t.isfinite().all() for t in model.state_dict().values())
+    rows = batch_indices(len(train), 64 * (len(losses) - 1), 64, 0)
+    model.train()
+    again = nn.functional.mse_loss(model(train.inputs[rows]), train.targets[rows])
+    assert again.item() == pytest.approx(losses[-1], rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", [partial(torch.optim.SGD, momentum=0.9), torch.optim.AdamW])
+@pytest.mark.parametrize("stop", [1, 37])
+def test_resuming_equals_never_having_stopped(tmp_path, optimizer, stop):
+    make = partial(
+        Trainer,
+        data=split.train,
+        loss_fn=cross_entropy,
+        optimizer=optimizer,
+        lr=lambda s: 0.05 / (1 + s),
+        batch_size=100,
+    )
+    torch.manual_seed(1)
+    whole = make(noisy_model(), seed=4)
+    expected = whole.fit(60)
+    torch.manual_seed(1)
+    first = make(noisy_model(), seed=4)
+    losses = first.fit(stop).loss.tolist()
+    first.save(tmp_path / "run.pt")
+    torch.manual_seed(99)
+    second = make(noisy_model(seed=8))
+    second.load(tmp_path / "run.pt")
+    losses += second.fit(60 - stop).loss.tolist()
+    assert losses == expected.loss.tolist()
+    assert torch.equal(weights(second.model), weights(whole.model))
+    assert (second.steps_done, second.samples_seen, second.seed) == (60, 6000, 4)
+
+
+def test_a_checkpoint_that_does_not_fit_changes_nothing(tmp_path):
+    good = Trainer(digits_model(), split.train, cross_entropy)
+    good.save(tmp_path / "good.pt")
+    torch.manual_seed(0)
+    others = {
+        r"has \(32, 64\) for '0.weight', the model \(33, 64\)": Trainer(
+            models.mlp(64, 33, 10), split.train, cross_entropy
+        ),
+        "optimizer_class 'AdamW'.* has 'SGD'": Trainer(digits_model(1), split.train, cross_entropy, torch.optim.AdamW),
+        "samples 360.* has 1437": Trainer(digits_model(1), split.test, cross_entropy),
+    }
+    for said, other in others.items():
+        before = weights(other.model)
+        with pytest.raises(ValueError, match=said):
+            other.load(tmp_path / "good.pt")
+        assert torch.equal(weights(other.model), before)
+    torch.save({"something": 1}, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match=r"must name a checkpoint of Trainer.save; got .*other.pt"):
+        good.load(tmp_path / "other.pt")
+
+
+def test_fit_shows_a_bar_when_asked(capfd):
+    Trainer(digits_model(), split.train, cross_entropy).fit(3, progress=True)
+    assert "3/3" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"model": "mlp"}, TypeError, "model must be a torch.nn.Module; got str"),
+        ({"model": nn.ReLU()}, ValueError, "model must have a parameter to train"),
+        ({"data": split}, TypeError, "data must be a Dataset; got a Split: pass its .train or .test"),
+        ({"data": [1, 2, 3]}, TypeError, "data must be a gdlib.data.Dataset or a pair"),
+        ({"data": ([[1.0]], [1, 2])}, ValueError, "one length; got 1 and 2"),
+        ({"data": ([], [])}, ValueError, "inputs must hold at least one sample"),
+        ({"loss_fn": 3}, TypeError, "loss_fn must be a function"),
+        ({"optimizer": "sgd"}, TypeError, "optimizer must be a function from the parameters"),
+        ({"optimizer": list}, TypeError, "it gave list"),
+        ({"optimizer": torch.optim.SGD(nn.Linear(1, 1).parameters())}, ValueError, "holds none of them"),
+        ({"lr": -0.1}, ValueError, "lr must be a positive finite number; got -0.1"),
+        ({"lr": 0}, ValueError, "lr must be"),
+        ({"lr": math.nan}, ValueError, "lr must be"),
+        ({"lr": math.inf}, ValueError, "lr must be"),
+        ({"lr": "0.1"}, TypeError, "lr must be a positive number; got '0.1'"),
+        ({"batch_size": 0}, ValueError, "batch_size must be a whole number of at least 1; got 0"),
+        ({"batch_size": -4}, ValueError, "batch_size must be"),
+        ({"batch_size": 6.4}, TypeError, "batch_size must be a whole number; got 6.4"),
+        ({"batch_size": "64"}, TypeError, "batch_size must be"),
+        ({"device": "cuda:77"}, ValueError, "device must be"),
+        ({"device": "abacus"}, ValueError, "device must be"),
+        ({"seed": -1}, ValueError, "seed must be"),
+    ],
+)
+def test_bad_arguments(change, error, said):
+    with pytest.raises(error, match=said):
+        Trainer(**{"model": digits_model(), "data": split.train, "loss_fn": cross_entropy} | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"model": models.mlp(63, 10)},
+            r"do not fit together: inputs \(64, 64\) float32, targets \(64,\) int64; torch",
+        ),
+        ({"model": models.mlp(64, 5)}, "do not fit together"),
+        ({"loss_fn": lambda a, b: cross_entropy(a, b, reduction="none")}, r"must return a scalar tensor.*got \(64,\)"),
+        ({"loss_fn": lambda a, b: 1.0}, "must return a scalar tensor.*got float"),
+        ({"lr": lambda step: -1.0}, r"lr\(step\) must be a finite number of at least 0; got -1.0"),
+        ({"lr": lambda step: math.nan}, r"lr\(step\)"),
+        ({"batch_size": lambda step: 0}, r"batch_size\(step\) must be a whole number of at least 1; got 0"),
+    ],
+)
+def test_what_the_first_step_finds_wrong(change, said):
+    trainer = Trainer(**{"model": digits_model(), "data": split.train, "loss_fn": cross_entropy} | change)
+    with pytest.raises(ValueError, match=said):
+        trainer.fit(1)
+    assert trainer.steps_done == 0
+
+
+def test_targets_that_would_be_paired_with_every_output_are_refused():
+    train = data.diabetes().train
+    flat = Dataset(train.inputs, train.targets[:, 0])
+    with pytest.raises(ValueError, match=r"shape of the model's outputs, \(64, 1\); got \(64,\)"):
+        Trainer(models.linear(10), flat, nn.functional.mse_loss).fit(1)
+
+
+@pytest.mark.parametrize("steps", [-1, 2.5, "10"])
+def test_bad_steps_are_refused_before_the_first(steps):
+    with pytest.raises((ValueError, TypeError), match="steps must be"):
+        Trainer(digits_model(), split.train, cross_entropy).run(steps)
+
+
+def test_a_split_is_two_datasets():
+    assert isinstance(split, Split)
