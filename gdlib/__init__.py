@@ -1,6 +1,7 @@
 """How large models are trained, small enough to read: the library that the book's chapters import."""
 
 from gdlib import batching, data, descent, diagnose, models, plots, problems, schedules, widgets
+from gdlib.diagnose import gradient_noise_scale, range_test
 from gdlib.history import History
 from gdlib.sweep import Sweep, sweep
 from gdlib.trainer import Divergence, Step, Trainer
@@ -16,9 +17,11 @@ __all__ = [
     "data",
     "descent",
     "diagnose",
+    "gradient_noise_scale",
     "models",
     "plots",
     "problems",
+    "range_test",
     "schedules",
     "sweep",
     "widgets",

@@ -25,6 +25,14 @@ def positive(name: str, value: Any) -> float:
     return float(value)
 
 
+def share(name: str, value: Any) -> float:
+    """``value`` as a float in (0, 1]."""
+    value = positive(name, value)
+    if value > 1:
+        raise ValueError(f"{name} must be above 0 and at most 1; got {value!r}")
+    return value
+
+
 def whole(name: str, value: Any, low: int = 1) -> int:
     """``value`` as an int of at least ``low``."""
     if isinstance(value, bool) or not isinstance(value, Integral):

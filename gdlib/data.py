@@ -72,6 +72,21 @@ class Split(NamedTuple):
     test: Dataset
 
 
+def as_dataset(name: str, data: Any) -> Dataset:
+    """A `Dataset` from one, or from a pair (inputs, targets).
+
+    Raises:
+        TypeError: if ``data`` is neither; the error calls it ``name``.
+    """
+    if isinstance(data, Split):
+        raise TypeError(f"{name} must be a Dataset; got a Split: pass its .train or .test")
+    if isinstance(data, (tuple, list)) and len(data) == 2:
+        return Dataset(*data)
+    if not isinstance(data, Dataset):
+        raise TypeError(f"{name} must be a gdlib.data.Dataset or a pair (inputs, targets); got {type(data).__name__}")
+    return data
+
+
 def _as_tensor(name: str, values: Any) -> Tensor:
     try:
         if not isinstance(values, Tensor):

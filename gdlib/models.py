@@ -1,5 +1,8 @@
 """Small models. Their initial weights come from torch's global generator: call ``torch.manual_seed`` first."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import nn
 
 from gdlib import _check
@@ -38,3 +41,24 @@ def mlp(*sizes: int) -> nn.Sequential:
     for inputs, outputs in zip(sizes, sizes[1:]):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """``model`` in evaluation mode within a ``with`` block; each of its parts is then put back into the mode it had.
+
+    Example:
+        >>> model = mlp(4, 2)
+        >>> with evaluating(model):
+        ...     print(model.training)
+        False
+        >>> model.training
+        True
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -12,9 +12,10 @@ from tqdm.auto import tqdm
 from gdlib import _check, checkpoint
 from gdlib import device as devices
 from gdlib.batching import BatchSize, as_batch_size
-from gdlib.data import Dataset, Split, batch_indices
+from gdlib.data import Dataset, as_dataset, batch_indices
 from gdlib.history import History
-from gdlib.schedules import Schedule, as_schedule
+from gdlib.models import evaluating
+from gdlib.schedules import Schedule, as_schedule, plateau, reacting
 
 
 class Divergence(ArithmeticError):
@@ -127,7 +128,7 @@ class Trainer:
         self.lr, self.batch_size = lr, batch_size
         self.loss_fn = loss_fn
         self.device = devices.resolve(device)
-        self.data = _as_dataset("data", data).to(self.device)
+        self.data = as_dataset("data", data).to(self.device)
         self.model = model.to(self.device)
         self.optimizer = _as_optimizer(optimizer, model)
         self.steps_done = self.samples_seen = 0
@@ -183,9 +184,16 @@ class Trainer:
             _copy(tensors, last_finite)
             loss.backward()
             self.optimizer.step()
+            for schedule in self._reacting():
+                schedule.observe(loss)
 
             self.steps_done, self.samples_seen = index + 1, self.samples_seen + size
             yield Step(index, lr, size, self.samples_seen, value, self)
+
+    def _reacting(self) -> list[plateau]:
+        """The schedules that want to be told the losses, each once."""
+        found = [reacting(function) for function in (self._lr, self._batch_size)]
+        return list(dict.fromkeys(schedule for schedule in found if schedule))
 
     def _set_lr(self, index: int) -> float:
         if self._lr is None:
@@ -228,11 +236,9 @@ class Trainer:
 
         The model's mode is put back afterwards; no random number is drawn.
         """
-        data = _as_dataset("data", data)
-        modes = [(module, module.training) for module in self.model.modules()]
-        self.model.eval()
+        data = as_dataset("data", data)
         loss, right, judged = 0.0, 0, 0
-        try:
+        with evaluating(self.model):
             for inputs, targets in zip(data.inputs.split(2048), data.targets.split(2048)):
                 inputs, targets = inputs.to(self.device), targets.to(self.device)
                 outputs = self.model(inputs)
@@ -240,15 +246,13 @@ class Trainer:
                 if not targets.is_floating_point() and outputs.ndim == targets.ndim + 1:
                     right += (outputs.argmax(1) == targets).sum().item()
                     judged += targets.numel()
-        finally:
-            for module, training in modes:
-                module.training = training
         return {"loss": loss / len(data)} | ({"accuracy": right / judged} if judged else {})
 
     def save(self, path: str | Path) -> None:
         """Write all that the run needs to go on as if it had never stopped; see `gdlib.checkpoint.write`.
 
-        The learning rate and the batch size are code, not state: give the resuming trainer the same ones.
+        The learning rate and the batch size are code, not state: give the resuming trainer the same ones. What a
+        `gdlib.schedules.plateau` among them has seen is state, and is kept.
         """
         state = {
             "format": 1,
@@ -260,6 +264,7 @@ class Trainer:
             "samples": len(self.data),
             "seed": self.seed,
             "rng": torch.get_rng_state(),
+            "reacting": [schedule.state_dict() for schedule in self._reacting()],
         }
         if self.device.type == "cuda":
             state["cuda_rng"] = torch.cuda.get_rng_state(self.device)
@@ -289,25 +294,23 @@ class Trainer:
         for what, mine in (("optimizer_class", type(self.optimizer).__name__), ("samples", len(self.data))):
             if state[what] != mine:
                 raise ValueError(f"path must name a checkpoint with {what} {mine!r}; {str(path)!r} has {state[what]!r}")
+        reacting_here = self._reacting()
+        if len(state["reacting"]) != len(reacting_here):
+            raise ValueError(
+                f"path must name a checkpoint with as many plateau schedules as lr and batch_size have,"
+                f" {len(reacting_here)}; {str(path)!r} has {len(state['reacting'])}"
+            )
         try:
             self.optimizer.load_state_dict(state["optimizer"])
         except ValueError as error:
             raise ValueError(f"path must name a checkpoint of this optimizer; {str(path)!r}: {error}") from error
         self.model.load_state_dict(state["model"])
+        for schedule, seen in zip(reacting_here, state["reacting"]):
+            schedule.load_state_dict(seen)
         self.steps_done, self.samples_seen, self.seed = state["steps_done"], state["samples_seen"], state["seed"]
         torch.set_rng_state(state["rng"])
         if self.device.type == "cuda" and "cuda_rng" in state:
             torch.cuda.set_rng_state(state["cuda_rng"], self.device)
-
-
-def _as_dataset(name: str, data: Any) -> Dataset:
-    if isinstance(data, Split):
-        raise TypeError(f"{name} must be a Dataset; got a Split: pass its .train or .test")
-    if isinstance(data, (tuple, list)) and len(data) == 2:
-        return Dataset(*data)
-    if not isinstance(data, Dataset):
-        raise TypeError(f"{name} must be a gdlib.data.Dataset or a pair (inputs, targets); got {type(data).__name__}")
-    return data
 
 
 def _as_optimizer(optimizer: Any, model: nn.Module) -> torch.optim.Optimizer:

@@ -1,0 +1,156 @@
+"""The gradient noise scale: from which batch size on a larger batch hardly helps (McCandlish et al. 2018)."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from tqdm.auto import tqdm
+
+from gdlib import _check
+from gdlib.data import Dataset, as_dataset
+from gdlib.models import evaluating
+
+
+@dataclass(frozen=True)
+class NoiseScale:
+    r"""The simple noise scale :math:`B_{\text{simple}} = \operatorname{tr}\Sigma / |G|^2` and what it is made of.
+
+    Attributes:
+        simple: the noise scale, in samples: an estimate of the critical batch size, right within a factor of two or three
+            (McCandlish et al. 2018, section 2.3). Infinite where the gradient cannot be told from zero.
+        trace: :math:`\operatorname{tr}\Sigma`, the variance of one sample's gradient, summed over the parameters.
+        gradient_norm2: :math:`|G|^2`, the square of the mean gradient's norm. An estimate may be negative.
+        interval: bounds of ``simple``, at the confidence asked for.
+    """
+
+    simple: float
+    trace: float
+    gradient_norm2: float
+    interval: tuple[float, float]
+
+
+def gradient_noise_scale(
+    model: nn.Module,
+    dataset: Dataset,
+    loss_fn: Callable[[Tensor, Tensor], Tensor],
+    method: str = "exact",
+    samples: int | None = None,
+    small: int = 8,
+    large: int = 256,
+    draws: int = 100,
+    confidence: float = 0.95,
+    seed: int = 0,
+    progress: bool = False,
+) -> NoiseScale:
+    r"""Measure the noise scale of ``model`` as it stands.
+
+    ``method="exact"`` takes the gradient :math:`g_i` of every sample (``torch.func``):
+
+    .. math:: G = \frac1n \sum_i g_i, \qquad \operatorname{tr}\Sigma = \frac1n \sum_i |g_i|^2 - |G|^2
+
+    ``method="two_batch"`` needs no gradient of single samples, only of batches of two sizes :math:`b < B`, drawn with
+    replacement. Both estimates are unbiased (McCandlish et al. 2018, appendix A.1); they are averaged over the draws before
+    they are divided, for the ratio of one draw means little:
+
+    .. math:: |G|^2 \approx \frac{B\,|G_B|^2 - b\,|G_b|^2}{B - b}, \qquad
+        \operatorname{tr}\Sigma \approx \frac{|G_b|^2 - |G_B|^2}{1/b - 1/B}
+
+    With a part of the samples, both are corrected for being a part. Dropout is off and batch norm uses its running statistics meanwhile: with batch statistics a sample has no gradient of
+    its own. The model is left as it was, its gradients too.
+
+    Args:
+        model: where to measure; on whichever device it is.
+        dataset: the samples, which are taken for the whole population.
+        loss_fn: as for `Trainer`: the mean over the batch.
+        method: ``"exact"`` or ``"two_batch"``.
+        samples: for ``"exact"``, how many samples to use, drawn at random; ``None`` uses all.
+        small, large: for ``"two_batch"``, the batch sizes :math:`b` and :math:`B`.
+        draws: for ``"two_batch"``, how many pairs of batches.
+        confidence: of the interval, in (0, 1). It comes from the spread over the samples, as if these were drawn from a larger
+            population, or over the draws, to first order in the logarithm of the ratio (the delta method).
+        seed: of the draws; torch's own generator is not touched.
+        progress: show a bar.
+
+    Raises:
+        TypeError, ValueError: if an argument is not what is said above.
+
+    Example:
+        >>> from gdlib import data, models
+        >>> _ = torch.manual_seed(0)
+        >>> train = data.diabetes().train
+        >>> noise = gradient_noise_scale(models.linear(10), train, nn.functional.mse_loss)
+        >>> low, high = noise.interval
+        >>> low < noise.simple == noise.trace / noise.gradient_norm2 < high
+        True
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module; got {type(model).__name__}")
+    dataset = as_dataset("dataset", dataset)
+    _check.one_of("method", method, ("exact", "two_batch"))
+    if _check.positive("confidence", confidence) >= 1:
+        raise ValueError(f"confidence must be above 0 and below 1; got {confidence!r}")
+    generator = torch.Generator().manual_seed(_check.whole("seed", seed, low=0))
+    weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    device = next(iter(weights.values())).device
+
+    def batch(rows: Tensor) -> tuple[Tensor, Tensor]:
+        return dataset.inputs[rows].to(device), dataset.targets[rows].to(device)
+
+    def mean_gradient(rows: Tensor) -> list[Tensor]:
+        x, y = batch(rows)
+        return list(torch.autograd.grad(loss_fn(model(x), y), list(weights.values())))
+
+    def one_gradient(parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> dict[str, Tensor]:
+        return grad(lambda p: loss_fn(functional_call(model, p, (x[None],)), y[None]))(parameters)
+
+    with evaluating(model):
+        if method == "exact":
+            total = len(dataset)
+            n = total if samples is None else min(_check.whole("samples", samples, low=2), total)
+            rows = torch.randperm(total, generator=generator)[:n]
+            mean = [torch.zeros_like(p) for p in weights.values()]
+            for part in rows.split(4096):
+                mean = [m + g * (len(part) / n) for m, g in zip(mean, mean_gradient(part))]
+            each, detached = vmap(one_gradient, in_dims=(None, 0, 0)), {name: p.detach() for name, p in weights.items()}
+            squares, dots = [], []
+            parts = rows.split(max(1, 2**25 // sum(m.numel() for m in mean)))  # about 128 MB of gradients at a time
+            for part in tqdm(parts, disable=not progress, unit="chunk", desc="noise scale"):
+                gradients = [g.flatten(1) for g in each(detached, *batch(part)).values()]
+                squares.append(sum(g.square().sum(1).double() for g in gradients).cpu())
+                dots.append(sum((g @ m.flatten()).double() for g, m in zip(gradients, mean)).cpu())
+            squares, dots = torch.cat(squares), torch.cat(dots)
+            spread = (squares.mean() - dots.mean()) * n / max(n - 1, 1)  # unbiased for all samples, from n of them
+            traces, norms = squares - dots, dots
+            trace, norm2 = spread * (total - 1) / total, dots.mean() - spread / n * (1 - n / total)
+        else:
+            small, large = _check.whole("small", small), _check.whole("large", large)
+            draws = _check.whole("draws", draws, low=2)
+            if large <= small:
+                raise ValueError(f"large must be above small = {small}; got {large}")
+            norms2 = []
+            for _ in tqdm(range(draws), disable=not progress, unit="draw", desc="noise scale"):
+                pair = [torch.randint(len(dataset), (size,), generator=generator) for size in (small, large)]
+                norms2.append([sum(g.square().sum().item() for g in mean_gradient(rows)) for rows in pair])
+            of_small, of_large = torch.tensor(norms2, dtype=torch.float64).T
+            traces = (of_small - of_large) / (1 / small - 1 / large)
+            norms = (large * of_large - small * of_small) / (large - small)
+            trace, norm2 = traces.mean(), norms.mean()
+
+    trace, norm2 = float(trace), float(norm2)
+    simple = trace / norm2 if norm2 > 0 else math.inf
+    return NoiseScale(simple, trace, norm2, _interval(traces, norms, trace, norm2, confidence))
+
+
+def _interval(traces: Tensor, norms: Tensor, trace: float, norm2: float, confidence: float) -> tuple[float, float]:
+    """Bounds of trace / norm2, each the mean of what is given; unbounded above where norm2 cannot be told from zero."""
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    error = z * (norms.std() / len(norms) ** 0.5).item()
+    lowest = max(trace - z * (traces.std() / len(traces) ** 0.5).item(), 0.0) / max(norm2 + error, 1e-300)
+    if norm2 <= error or trace <= 0:
+        return lowest, math.inf
+    factor = math.exp(z * ((traces / trace - norms / norm2).std() / len(norms) ** 0.5).item())
+    return trace / norm2 / factor, trace / norm2 * factor
