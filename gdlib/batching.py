@@ -87,6 +87,8 @@ def step_growth(size: int, every: int, factor: float, largest: int | None = None
         try:
             return round(min(size * factor ** (step // every), limit))
         except OverflowError as error:
+            if largest is not None:
+                return largest
             raise ValueError(f"largest must be given: at step {step} the batch has outgrown every number") from error
 
     return grown

@@ -4,7 +4,7 @@ Every function draws on the axes it is given, or on new ones, and returns them. 
 that reads on white and on black, so that a stored figure fits the light and the dark page.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 
 from gdlib import _check
 from gdlib.descent import Path
+from gdlib.diagnose import CriticalBatch, RangeTest
 from gdlib.history import History
 from gdlib.problems import Problem
 from gdlib.sweep import Sweep
@@ -148,6 +149,101 @@ def losses(
         if i < len(labels) and len(shown):
             label(ax, shown[-1], mean[shown[-1]], labels[i], color, annotation_clip=False)
     ax.set(yscale="log", xlabel="step", ylabel="loss" if not floor else "loss above the minimum")
+    return ax
+
+
+def schedules(
+    functions: Iterable[Callable[[int], float]],
+    steps: int,
+    labels: Sequence[str] = (),
+    colors: Sequence[str] = (),
+    quantity: str = "learning rate",
+    ax: Axes | None = None,
+) -> Axes:
+    """Schedules, or batch sizes, as what they are: functions of the step, each named where it ends.
+
+    Args:
+        functions: from the step to a number.
+        steps: how far to draw.
+        labels: a name for each.
+        colors: a colour for each; the house's in turn if empty.
+        quantity: what the numbers are, for the axis.
+        ax: where to draw; ``None`` makes a new figure.
+    """
+    ax = ax or plt.figure().gca()
+    at = range(_check.whole("steps", steps))
+    for i, function in enumerate(functions):
+        values = [function(step) for step in at]
+        color = colors[i] if i < len(colors) else CYCLE[i % len(CYCLE)]
+        ax.plot(at, values, color=color)
+        if i < len(labels):
+            label(ax, at[-1], values[-1], labels[i], color, annotation_clip=False)
+    ax.set(xlabel="step", ylabel=quantity, ylim=(0, None))
+    return ax
+
+
+def range_test(found: RangeTest, ax: Axes | None = None) -> Axes:
+    """Loss against the rising learning rate: each batch's, the smoothed curve, and the suggestion on it."""
+    ax = ax or plt.figure().gca()
+    ax.plot(found.lrs, found.losses, ".", color=COLORS["measured"], ms=3, alpha=0.6)
+    ax.plot(found.lrs, found.smoothed, color=COLORS["measured"])
+    if found.suggestion is not None:
+        at = int(np.argmin(np.abs(found.lrs - found.suggestion)))
+        ax.plot(found.lrs[at], found.smoothed[at], "o", color=COLORS["lr"], ms=8)
+        label(ax, found.lrs[at], found.smoothed[at], f"suggested: {found.suggestion:.2g}", COLORS["lr"], xytext=(9, 6))
+    top = found.losses[: max(1, len(found.losses) // 2)].max()
+    low = found.smoothed.min()
+    ax.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(low - 0.1 * (top - low), top + 0.5 * (top - low)))
+    return ax
+
+
+def heat_map(runs: Sweep, ax: Axes | None = None) -> Axes:
+    """Final loss over learning rate × batch size, the mean over the seeds; dots at each batch size's best rate.
+
+    A cell with a cross holds a seed that diverged. Colours are spaced by the logarithm of the loss.
+    """
+    ax = ax or plt.figure(figsize=(6.0, 4.2)).gca()
+    final = runs.final().mean(-1)
+    known = np.ma.masked_invalid(final)
+    places = np.arange(len(runs.batch_size)), np.arange(len(runs.lr))
+    mesh = ax.pcolormesh(*places, known, norm="log", cmap="viridis_r", shading="nearest")
+    for j, i in zip(*np.nonzero(~np.isfinite(final.T))):
+        ax.plot(j, i, "x", color=COLORS["bad"], ms=6)
+    best = [i.argmin() for i in final.T]
+    alive = np.isfinite(final).any(0)
+    ax.plot(places[0][alive], np.array(best)[alive], "o-", color=COLORS["lr"], ms=6, lw=1.2)
+    ax.set_xticks(places[0], [f"{b:g}" for b in runs.batch_size])
+    ax.set_yticks(places[1], [f"{lr:.2g}" for lr in runs.lr])
+    ax.set(xlabel="batch size", ylabel="learning rate")
+    ax.grid(False)
+    plt.colorbar(mesh, ax=ax, label="final loss")
+    return ax
+
+
+def steps_to_target(
+    batch_size: Sequence[float], steps: np.ndarray, fit: CriticalBatch | None = None, ax: Axes | None = None
+) -> Axes:
+    """Steps to one loss against batch size, with the fit's two asymptotes: half the steps for twice the batch, and no gain.
+
+    Args:
+        batch_size: ``(n,)``.
+        steps: ``(n,)``, or ``(n, seeds)``: their mean is drawn with the range between lowest and highest.
+        fit: what `gdlib.diagnose.fit_critical_batch` returned; its curve, asymptotes and critical batch size are drawn.
+        ax: where to draw; ``None`` makes a new figure.
+    """
+    ax = ax or plt.figure().gca()
+    b, values = np.asarray(batch_size, dtype=float), np.asarray(steps, dtype=float).reshape(len(batch_size), -1)
+    mean = values.mean(1)
+    ax.errorbar(b, mean, [mean - values.min(1), values.max(1) - mean], fmt="o", color=COLORS["measured"], ms=5, lw=1.5)
+    if fit is not None:
+        line = np.geomspace(b.min(), b.max(), 200)
+        ax.plot(line, fit.steps(line), color=COLORS["predicted"])
+        faint = {"color": COLORS["text"], "lw": 1.0, "ls": "--"}
+        ax.plot(line[line <= 3 * fit.size], fit.min_steps * fit.size / line[line <= 3 * fit.size], **faint)
+        ax.axhline(fit.min_steps, **faint)
+        ax.axvline(fit.size, color=COLORS["batch_size"], lw=1.2, ls=":")
+        label(ax, fit.size, mean.max(), f"critical batch size {fit.size:.2g}", COLORS["batch_size"])
+    ax.set(xscale="log", yscale="log", xlabel="batch size", ylabel="steps to the target")
     return ax
 
 

@@ -171,10 +171,9 @@ def sweep(
                 lrs = [schedule(rates[i]) if schedule else rates[i] for i, _ in chunk]
                 own = [seeds[s] for _, s in chunk]
                 train = _together if stackable else _alone
-                found = train(make_model, data, loss_fn, lrs, size, own, steps, momentum, optimizer, device)
+                found = train(make_model, data, loss_fn, lrs, size, own, steps, momentum, optimizer, device, bar)
                 for (i, s), row in zip(chunk, found):
                     losses[i, j, s] = row
-                bar.update(found.size)
     bar.close()
     return Sweep(np.array(rates), np.array(sizes), np.array(seeds), losses)
 
@@ -182,7 +181,7 @@ def sweep(
 BLOCK = 64  # steps whose batches are looked up together; between blocks, runs that have diverged leave the stack
 
 
-def _together(make_model, data, loss_fn, lrs, size, seeds, steps, momentum, optimizer, device) -> np.ndarray:
+def _together(make_model, data, loss_fn, lrs, size, seeds, steps, momentum, optimizer, device, bar) -> np.ndarray:
     """The losses of runs with one batch size, ``(runs, steps)``, trained as a stack. Run r has ``lrs[r]`` and ``seeds[r]``."""
     started = {}
     for seed in dict.fromkeys(seeds):
@@ -215,13 +214,15 @@ def _together(make_model, data, loss_fn, lrs, size, seeds, steps, momentum, opti
                 for r, loss in zip(here, seen[k].tolist()):
                     if schedule := reacting(schedules[r]):
                         schedule.observe(loss)
-        seen = seen.T.cpu()
+        seen = seen.T.float().cpu()
         finite = seen.isfinite().cumprod(1).bool()  # a run that came back from infinity would still have diverged
+        bar.update(len(block) * len(lrs))
         losses[here, begin : block.stop] = seen.masked_fill(~finite, torch.inf)
         alive = finite.all(1)
         if not alive.all():
             here = [r for r, lives in zip(here, alive.tolist()) if lives]
             if not here:
+                bar.update((steps - block.stop) * len(lrs))
                 break
             weights = update.keep(alive.to(device))
     return losses.numpy()
@@ -271,7 +272,7 @@ class _Adam(_Sgd):
             w.sub_(pace * m / (v.sqrt().div_(correction).add_(1e-8)))
 
 
-def _alone(make_model, data, loss_fn, lrs, size, seeds, steps, momentum, optimizer, device) -> np.ndarray:
+def _alone(make_model, data, loss_fn, lrs, size, seeds, steps, momentum, optimizer, device, bar) -> np.ndarray:
     """As `_together`, one run after another."""
     make = partial(torch.optim.SGD, momentum=momentum) if optimizer == "sgd" else torch.optim.Adam
     losses = np.full((len(lrs), steps), np.inf, dtype=np.float32)
@@ -283,6 +284,7 @@ def _alone(make_model, data, loss_fn, lrs, size, seeds, steps, momentum, optimiz
                 row[step.index] = step.loss
         except Divergence:
             pass  # what is left of the row stays infinite
+        bar.update(steps)
     return losses
 
 

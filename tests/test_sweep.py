@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gdlib import Divergence, Sweep, Trainer, data, models, sweep
+from gdlib import Divergence, Sweep, Trainer, data, models, schedules, sweep
 
 train = data.digits().train
 make_model = partial(models.mlp, 64, 16, 10)
@@ -18,9 +18,28 @@ def decay(peak):
     return lambda step: peak / (1 + step)
 
 
-@pytest.mark.parametrize(("momentum", "schedule"), [(0.0, None), (0.9, decay)])
-def test_every_run_is_that_of_the_trainer(momentum, schedule):
-    runs = grid(lr=[0.05, 0.5], batch_size=[8, 32], steps=30, momentum=momentum, schedule=schedule, seeds=[0, 3])
+def noisy_model():
+    """With dropout and batch norm, which cannot be stacked."""
+    return nn.Sequential(nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Dropout(0.3), nn.ReLU(), nn.Linear(16, 10))
+
+
+@pytest.mark.parametrize("make_model", [make_model, noisy_model], ids=["stacked", "alone"])
+@pytest.mark.parametrize(
+    ("momentum", "schedule", "optimizer"),
+    [
+        (0.0, None, "sgd"),
+        (0.9, decay, "sgd"),
+        (0.9, partial(schedules.plateau, factor=0.3, patience=1, every=2), "sgd"),
+        (0.0, partial(schedules.cosine, steps=30), "adam"),
+    ],
+    ids=["sgd", "momentum", "plateau", "adam"],
+)
+def test_every_run_is_that_of_the_trainer(make_model, momentum, schedule, optimizer):
+    lrs = [0.05, 0.5] if optimizer == "sgd" else [1e-3, 1e-2]
+    runs = sweep(
+        make_model, train, nn.functional.cross_entropy, lr=lrs, batch_size=[8, 32], steps=30, momentum=momentum,
+        schedule=schedule, seeds=[0, 3], optimizer=optimizer, at_once=3,
+    )  # fmt: skip
     assert runs.losses.shape == (2, 2, 2, 30)
     for i, j, s in np.ndindex(2, 2, 2):
         torch.manual_seed(int(runs.seeds[s]))
@@ -28,7 +47,7 @@ def test_every_run_is_that_of_the_trainer(momentum, schedule):
             make_model(),
             train,
             nn.functional.cross_entropy,
-            partial(torch.optim.SGD, momentum=momentum),
+            partial(torch.optim.SGD, momentum=momentum) if optimizer == "sgd" else torch.optim.Adam,
             lr=schedule(runs.lr[i]) if schedule else runs.lr[i],
             batch_size=runs.batch_size[j],
             seed=int(runs.seeds[s]),
@@ -49,6 +68,38 @@ def test_a_diverged_run_is_infinite_from_there_on_and_alone():
         trainer.fit(60)
     assert np.isfinite(runs.losses[1, 0, 0]).sum() == caught.value.step
     assert runs.best() == (0.01, 32)
+
+
+def test_diverged_runs_do_not_poison_their_neighbours():
+    """The same three runs, alone and between neighbours that diverge at once, early and late, over several blocks."""
+    diabetes = data.diabetes().train
+    make = partial(sweep, partial(models.linear, 10), diabetes, nn.functional.mse_loss, batch_size=[32], steps=300)
+    rates = [0.01, 0.03, 0.1]
+    calm, wild = make(lr=rates), make(lr=[1e30, 0.01, 1e3, 0.03, 0.34, 0.1, 0.4])
+    np.testing.assert_allclose(wild.losses[[1, 3, 5]], calm.losses, rtol=1e-4)
+    ends = np.isfinite(wild.losses[[0, 2, 4, 6], 0, 0]).sum(-1)
+    assert ends[0] < ends[1] < 64 < ends[2]
+    for run, end in zip(wild.losses[[0, 2, 4], 0, 0], ends):
+        assert np.isinf(run[end:]).all()
+
+
+def test_torchs_generator_and_denormals_are_left_as_they_were():
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    grid(lr=[0.1], batch_size=[8], steps=3)
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.tensor([1e-39]).mul(1.0).item() > 0
+
+
+def test_steps_to_a_target():
+    losses = np.linspace(1.0, 0.0, 101, dtype=np.float32)[None, None, None]
+    runs = Sweep(np.array([0.1]), np.array([8]), np.array([0]), losses)
+    assert runs.steps_to(0.501, window=1).tolist() == [[[51.0]]]
+    assert runs.steps_to(0.501, window=11).tolist() == [[[56.0]]]
+    assert runs.steps_to(-1.0).tolist() == [[[np.inf]]]
+    with pytest.raises(ValueError, match="window must be at most the sweep's 101 steps; got 102"):
+        runs.steps_to(0.5, window=102)
 
 
 def test_final_and_best():
@@ -80,7 +131,7 @@ def test_save_and_load(tmp_path):
 
 def test_progress_shows_a_bar(capfd):
     grid(lr=[0.1, 0.2], batch_size=[8], steps=2, progress=True)
-    assert "2/2" in capfd.readouterr().err
+    assert "4.00/4.00" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -92,6 +143,9 @@ def test_progress_shows_a_bar(capfd):
         ({"seeds": []}, ValueError, "seeds must hold"),
         ({"steps": 0}, ValueError, "steps"),
         ({"momentum": 2}, ValueError, "momentum"),
+        ({"optimizer": "lion"}, ValueError, "optimizer must be one of 'sgd', 'adam'; got 'lion'"),
+        ({"optimizer": "adam", "momentum": 0.9}, ValueError, "momentum must be 0 with Adam"),
+        ({"at_once": 0}, ValueError, "at_once"),
         ({"lr": ["a"]}, TypeError, "lr must be a positive number"),
     ],
 )

@@ -1,11 +1,13 @@
 """The gradient noise scale: from which batch size on a larger batch hardly helps (McCandlish et al. 2018)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+import numpy as np
 import torch
+from scipy.optimize import curve_fit
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from tqdm.auto import tqdm
@@ -124,7 +126,8 @@ def gradient_noise_scale(
                 dots.append(sum((g @ m.flatten()).double() for g, m in zip(gradients, mean)).cpu())
             squares, dots = torch.cat(squares), torch.cat(dots)
             spread = (squares.mean() - dots.mean()) * n / max(n - 1, 1)  # unbiased for all samples, from n of them
-            traces, norms = squares - dots, dots
+            norms = 2.0 * dots - dots.mean()  # what each sample contributes, to first order, to the mean's squared norm
+            traces = squares - norms
             trace, norm2 = spread * (total - 1) / total, dots.mean() - spread / n * (1 - n / total)
         else:
             small, large = _check.whole("small", small), _check.whole("large", large)
@@ -154,3 +157,55 @@ def _interval(traces: Tensor, norms: Tensor, trace: float, norm2: float, confide
         return lowest, math.inf
     factor = math.exp(z * ((traces / trace - norms / norm2).std() / len(norms) ** 0.5).item())
     return trace / norm2 / factor, trace / norm2 * factor
+
+
+@dataclass(frozen=True)
+class CriticalBatch:
+    """How the steps to one loss depend on the batch size; see `fit_critical_batch`.
+
+    Attributes:
+        size: the critical batch size, in samples.
+        size_error: its standard error, as a factor: 1.2 says that a fifth more or less would fit nearly as well.
+        min_steps: the steps that the largest batch still needs.
+    """
+
+    size: float
+    size_error: float
+    min_steps: float
+
+    def steps(self, batch_size: float | np.ndarray) -> float | np.ndarray:
+        """The steps that the fit gives for a batch size."""
+        return self.min_steps * (1.0 + self.size / np.asarray(batch_size, dtype=float))
+
+
+def fit_critical_batch(batch_size: Sequence[float], steps: Sequence[float]) -> CriticalBatch:
+    r"""Fit the steps to a target loss, the rate tuned at each batch size (McCandlish et al. 2018, equation 2.11).
+
+    .. math:: S(B) = S_{\min} \left(1 + \frac{B_{\text{crit}}}{B}\right)
+
+    Below :math:`B_{\text{crit}}` twice the batch needs half the steps; above it, hardly fewer. The fit is of the logarithms, so
+    that each point counts alike.
+
+    Args:
+        batch_size: :math:`B`, at least three different ones, ``(n,)``.
+        steps: :math:`S`, ``(n,)``, each positive and finite. Several seeds are several points.
+
+    Raises:
+        ValueError: if there are fewer than three batch sizes, or a value is not positive and finite.
+
+    Example:
+        >>> fit = fit_critical_batch([4, 16, 64, 256], [1100, 350, 162.5, 115.625])
+        >>> round(fit.size), round(fit.min_steps), round(float(fit.steps(1000)))
+        (40, 100, 104)
+    """
+    b, s = np.asarray(batch_size, dtype=float), np.asarray(steps, dtype=float)
+    for name, values in (("batch_size", b), ("steps", s)):
+        if values.shape != b.shape or b.ndim != 1 or not (np.isfinite(values) & (values > 0)).all():
+            raise ValueError(f"{name} must be positive finite numbers, one for each point; got {values.tolist()}")
+    if len(np.unique(b)) < 3:
+        raise ValueError(f"batch_size must hold at least three different sizes; got {np.unique(b).tolist()}")
+    start = (np.log(np.median(b)), np.log(s.min()))
+    found, spread = curve_fit(
+        lambda b, size, least: least + np.log1p(np.exp(size) / b), b, np.log(s), p0=start, maxfev=10000
+    )
+    return CriticalBatch(float(np.exp(found[0])), float(np.exp(spread[0, 0] ** 0.5)), float(np.exp(found[1])))

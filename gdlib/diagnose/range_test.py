@@ -13,8 +13,10 @@ from gdlib import _check
 if TYPE_CHECKING:
     from gdlib.trainer import Trainer
 
-SMOOTHING = 0.9  # of the moving average: a batch's loss is noisy, and a suggestion must not hang on one batch
-TOO_HIGH = 4.0  # the test stops where the smoothed loss is this many times its lowest: nothing is learnt beyond
+SMOOTHING = 0.03  # share of the steps: a batch's loss is noisy, and a suggestion must not hang on one batch
+TOO_HIGH = (
+    4.0  # the test stops where the mean of the last losses is this many times its lowest: nothing is learnt beyond
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,8 @@ class RangeTest:
     Attributes:
         lrs: the learning rates tried, ``(n,)``, rising; fewer than asked for where the loss ran away.
         losses: the loss of each step's batch, ``(n,)``.
-        smoothed: their moving average, ``(n,)``, with the start-up bias taken out.
+        smoothed: their average over neighbours on both sides, ``(n,)``; one over the past alone would lag behind, and with
+            it the suggestion, by a factor of three or so.
         suggestion: the rate at which the smoothed loss fell most steeply against log(lr); ``None`` where it never fell.
         reason: a sentence that says where the suggestion comes from.
     """
@@ -83,7 +86,7 @@ def range_test(
         raise ValueError(f"max_lr must be above min_lr = {low:g}; got {high:g}")
 
     first, growth = trainer.steps_done, (high / low) ** (1.0 / (steps - 1))
-    losses, smoothed, average = [], [], 0.0
+    losses, lowest, last = [], float("inf"), 5
     devices = [trainer.device] if trainer.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         probe = copy.deepcopy(trainer, {id(trainer.data): trainer.data})
@@ -92,10 +95,10 @@ def range_test(
         try:
             for step in probe.run(steps):
                 losses.append(step.loss)
-                average = SMOOTHING * average + (1.0 - SMOOTHING) * step.loss
-                smoothed.append(average / (1.0 - SMOOTHING ** len(losses)))
                 bar.update()
-                if smoothed[-1] > TOO_HIGH * min(smoothed):
+                recent = sum(losses[-last:]) / min(last, len(losses))
+                lowest = min(lowest, recent)
+                if recent > TOO_HIGH * lowest:
                     break
         except Divergence as error:
             if not losses:
@@ -105,21 +108,27 @@ def range_test(
         bar.close()
 
     lrs = low * growth ** np.arange(len(losses))
-    suggestion, reason = _suggest(lrs, np.array(smoothed))
-    return RangeTest(lrs, np.array(losses), np.array(smoothed), suggestion, reason)
+    smoothed = _smooth(np.array(losses), max(1.0, SMOOTHING * steps))
+    suggestion, reason = _suggest(lrs, smoothed)
+    return RangeTest(lrs, np.array(losses), smoothed, suggestion, reason)
+
+
+def _smooth(losses: np.ndarray, width: float) -> np.ndarray:
+    """The mean of each loss and its neighbours, weighted by a Gaussian of so many steps."""
+    place = np.arange(len(losses))
+    weights = np.exp(-0.5 * ((place[:, None] - place) / width) ** 2)
+    return weights @ losses / weights.sum(1)
 
 
 def _suggest(lrs: np.ndarray, smoothed: np.ndarray) -> tuple[float | None, str]:
     """The rate of the steepest descent of the smoothed loss, and a sentence about it."""
-    begin = min(round(1.0 / (1.0 - SMOOTHING)), len(smoothed) // 2)  # until then the average is of few batches
-    end = begin + int(smoothed[begin:].argmin()) + 1  # what comes after the lowest loss is the way up
-    if end < begin + 3:
+    end = int(smoothed.argmin()) + 1  # what comes after the lowest loss is the way up
+    if end < 3:
         return (
             None,
             f"the smoothed loss never fell between {lrs[0]:.2g} and {lrs[-1]:.2g}: start lower, or look at the data",
         )
-    slopes = np.gradient(smoothed[begin:end], np.log(lrs[begin:end]))
-    steepest = begin + int(slopes.argmin())
+    steepest = int(np.gradient(smoothed[:end], np.log(lrs[:end])).argmin())
     lowest = f"it was lowest at {lrs[end - 1]:.2g}"
     if end == len(lrs):
         lowest = f"it was still falling at {lrs[-1]:.2g}: raise max_lr"
