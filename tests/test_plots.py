@@ -63,7 +63,7 @@ def test_loss_against_lr_marks_what_diverged():
 
 def test_schedules_are_drawn_as_functions_of_the_step():
     ax = plots.schedules([lambda step: 2.0 * step, lambda step: 1.0], steps=3, labels=["rising", "level"])
-    assert [line.get_ydata() for line in ax.lines] == [[0.0, 2.0, 4.0], [1.0, 1.0, 1.0]]
+    assert [list(line.get_ydata()) for line in ax.lines] == [[0.0, 2.0, 4.0], [1.0, 1.0, 1.0]]
     assert [t.get_text() for t in ax.texts] == ["rising", "level"]
 
 
