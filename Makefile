@@ -25,7 +25,7 @@ $(VENV)/test: $(VENV)/book
 
 book: $(VENV)/book
 	@rm -rf _build/html
-	$(BIN)/jupyter-book build book --config _config.yml --toc _toc.yml --path-output . --all -W -n --keep-going -q
+	$(BIN)/jupyter-book build book --config _config.yml --toc '$(CURDIR)/_toc.yml' --path-output . --all -W -n --keep-going -q
 	@echo "The book is at file://$(CURDIR)/_build/html/index.html ('make serve' shows it on localhost)."
 
 test: $(VENV)/test
