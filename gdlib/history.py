@@ -1,10 +1,12 @@
 """What a run leaves behind."""
 
 import json
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import torch
 
 if TYPE_CHECKING:
     from gdlib.trainer import Step
@@ -22,48 +24,54 @@ class History:
         (3, [64, 64, 64], [64, 128, 192])
     """
 
-    COLUMNS = ("index", "lr", "batch_size", "samples_seen", "loss")
+    COLUMNS: ClassVar = {"index": "i8", "lr": "f8", "batch_size": "i8", "samples_seen": "i8", "loss": "f8"}
 
     def __init__(self):
-        self._steps: list[Any] = []
+        self._steps: list[Step] = []  # those that are not in the columns yet
+        self._columns = {name: np.empty(0, dtype) for name, dtype in self.COLUMNS.items()}
 
     def append(self, step: "Step") -> None:
         """Add a step that ``Trainer.run`` gave. Its loss is fetched from the device only when the column is looked at."""
         self._steps.append(step)
 
     def __len__(self) -> int:
-        return len(self._steps)
+        return len(self._columns["index"]) + len(self._steps)
 
     def __repr__(self) -> str:
         return f"History({len(self)} steps)"
 
-    def _column(self, name: str, dtype: type) -> np.ndarray:
-        return np.array([getattr(step, name) for step in self._steps], dtype=dtype)
+    def _column(self, name: str) -> np.ndarray:
+        if self._steps:
+            steps, self._steps = self._steps, []
+            for key, dtype in self.COLUMNS.items():
+                new = np.array([getattr(step, key) for step in steps], dtype=dtype)
+                self._columns[key] = np.concatenate([self._columns[key], new])
+        return self._columns[name].copy()
 
     @property
     def index(self) -> np.ndarray:
         """Number of the step, counted from 0; int64."""
-        return self._column("index", np.int64)
+        return self._column("index")
 
     @property
     def lr(self) -> np.ndarray:
         """Learning rate of the step; float64, NaN where the optimizer kept its own."""
-        return self._column("lr", np.float64)
+        return self._column("lr")
 
     @property
     def batch_size(self) -> np.ndarray:
         """Samples in the step's batch; int64."""
-        return self._column("batch_size", np.int64)
+        return self._column("batch_size")
 
     @property
     def samples_seen(self) -> np.ndarray:
         """Samples used up to and including the step; int64."""
-        return self._column("samples_seen", np.int64)
+        return self._column("samples_seen")
 
     @property
     def loss(self) -> np.ndarray:
         """Loss of the step's batch before its update; float64."""
-        return self._column("loss", np.float64)
+        return self._column("loss")
 
     def to_dict(self) -> dict[str, list]:
         """The columns as plain lists, by name; an lr that the optimizer kept to itself is ``None``."""
@@ -74,3 +82,28 @@ class History:
     def save(self, path: str | Path) -> None:
         """Write the columns as JSON."""
         Path(path).write_text(json.dumps(self.to_dict()), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> "History":
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is not a history.
+        """
+        try:
+            columns = json.loads(Path(path).read_text(encoding="utf-8"))
+            columns["lr"] = [math.nan if lr is None else lr for lr in columns["lr"]]
+            history = cls()
+            history._columns = {name: np.array(columns[name], dtype) for name, dtype in cls.COLUMNS.items()}
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"path must name a history that History.save wrote; got {str(path)!r}: {error}") from error
+        return history
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """The columns as tensors, for a checkpoint."""
+        return {name: torch.from_numpy(self._column(name)) for name in self.COLUMNS}
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from what `state_dict` gave; steps appended since are forgotten."""
+        self._steps, self._columns = [], {name: state[name].numpy().copy() for name in self.COLUMNS}

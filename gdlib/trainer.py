@@ -1,6 +1,9 @@
 """The training loop, as an iterator: the body of ``for step in trainer.run(1000)`` belongs to the reader."""
 
+import inspect
 import math
+import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,13 +12,14 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from gdlib import _check, checkpoint
+from gdlib import _check, checkpoint, distributed, loading
 from gdlib import device as devices
 from gdlib.batching import BatchSize, as_batch_size
-from gdlib.data import Dataset, as_dataset, batch_indices
 from gdlib.history import History
 from gdlib.models import evaluating
 from gdlib.schedules import Schedule, as_schedule, plateau, reacting
+
+RETRY = 1 / 3  # of the rate, after a divergence
 
 
 class Divergence(ArithmeticError):
@@ -61,39 +65,50 @@ class Step:
 
     @property
     def grad_norm(self) -> float:
-        """Euclidean norm of the gradient over all parameters; to be looked at before the next step.
+        """Euclidean norm of the gradient over all parameters, before clipping; to be looked at before the next step.
 
         Raises:
             RuntimeError: if the trainer has gone on since.
         """
         if self._trainer.steps_done != self.index + 1:
             raise RuntimeError(f"grad_norm of step {self.index} must be looked at before the next step")
-        gradients = [p.grad for p in self._trainer.model.parameters() if p.grad is not None]
-        return torch.nn.utils.get_total_norm(gradients).item()
+        return self._trainer._gradient_norm()
 
     def __repr__(self) -> str:
         return f"Step({self.index}, lr={self.lr:g}, batch_size={self.batch_size}, loss={self.loss:.4g})"
 
 
 class Trainer:
-    """Trains ``model`` on ``data``.
+    """Trains ``model`` on ``data``: on a CPU, a GPU, or, under ``torchrun``, many.
+
+    It keeps one copy of the parameters, to go back to when the loss is no longer finite.
 
     Args:
         model: trained in place, on ``device``.
-        data: a `Dataset`, or a pair (inputs, targets).
+        data: a `Dataset`, a pair (inputs, targets), a ``torch.utils.data.Dataset`` or an iterable of samples; see
+            `gdlib.loading.source` for where they are kept.
         loss_fn: ``loss_fn(model(inputs), targets)`` gives a scalar, the mean over the batch.
         optimizer: a function from the parameters to a ``torch.optim.Optimizer``, such as
-            ``partial(torch.optim.SGD, momentum=0.9)``, or an optimizer that already holds the model's parameters.
+            ``partial(torch.optim.SGD, momentum=0.9)``, or an optimizer that already holds the model's parameters. A function
+            that takes ``fused`` is given it on a GPU.
         lr: learning rate, a positive number or a function of the step; a parameter group's ``"lr_scale"`` multiplies it.
             ``None`` leaves the optimizer's own alone. Assignable during a run.
-        batch_size: samples a step, a whole number or a function of the step. Assignable during a run.
-        device: ``"auto"`` (CUDA, else MPS, else CPU), a name or a ``torch.device``. The data is put there once.
+        batch_size: samples a step, over all processes; a whole number or a function of the step. Assignable during a run.
+        device: ``"auto"`` (CUDA, else MPS, else CPU), a name or a ``torch.device``.
+        precision: ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"fp16"``; see `gdlib.device.precision`.
+        micro_batch_size: samples that go through the model at a time, in each process; their gradients add up to that of the
+            whole batch. ``None`` takes the whole share, and halves it, once and for all, whenever memory runs out. Batch norm
+            sees micro-batches, not batches.
+        clip_norm: the gradient is scaled down to this norm where it is larger; ``None`` leaves it.
+        compile: ``True`` compiles the model (``torch.compile``); a string names a backend.
         seed: fixes the order of the samples (`gdlib.data`). Initial weights and dropout follow torch's own generator.
+        parallel: under torchrun ``"auto"`` (DDP), ``"ddp"`` or ``"fsdp"``, which needs ``optimizer`` as a function.
 
     Attributes:
-        model, optimizer, device, data, seed: as above, ``data`` on the device.
+        model, optimizer, device, data, seed: as above.
         steps_done: steps completed since the start.
         samples_seen: samples used by them.
+        micro_batch_size: the present one; ``None`` until memory has run out.
 
     Raises:
         TypeError, ValueError: if an argument is not what is said above.
@@ -112,26 +127,55 @@ class Trainer:
     def __init__(
         self,
         model: nn.Module,
-        data: Dataset | tuple[Any, Any],
+        data: Any,
         loss_fn: Callable[[Tensor, Tensor], Tensor],
         optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] | torch.optim.Optimizer = torch.optim.SGD,
         lr: float | Schedule | None = 0.1,
         batch_size: int | BatchSize = 64,
         device: str | torch.device = "auto",
+        precision: str = "auto",
+        micro_batch_size: int | None = None,
+        clip_norm: float | None = None,
+        compile: bool | str = False,
         seed: int = 0,
+        parallel: str = "auto",
     ):
         if not isinstance(model, nn.Module):
             raise TypeError(f"model must be a torch.nn.Module; got {type(model).__name__}")
         if not callable(loss_fn):
             raise TypeError(f"loss_fn must be a function of (outputs, targets); got {loss_fn!r}")
-        self.seed = _check.whole("seed", seed, low=0)
+        if not isinstance(compile, (bool, str)):
+            raise TypeError(f"compile must be True, False or the name of a backend; got {compile!r}")
         self.lr, self.batch_size = lr, batch_size
+        self.micro_batch_size = None if micro_batch_size is None else _check.whole("micro_batch_size", micro_batch_size)
+        self.clip_norm = None if clip_norm is None else _check.positive("clip_norm", clip_norm)
         self.loss_fn = loss_fn
-        self.device = devices.resolve(device)
-        self.data = as_dataset("data", data).to(self.device)
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        if not parameters:
+            raise ValueError("model must have a parameter to train; got none that requires a gradient")
+        self._parallel, self.device = distributed.join(parallel, devices.resolve(device))
+        if self._parallel == "fsdp" and isinstance(optimizer, torch.optim.Optimizer):
+            raise ValueError(
+                "optimizer must be a function from the parameters with parallel='fsdp', which replaces them"
+            )
+        self.precision = devices.precision(precision, self.device, parameters[0].dtype)
+        self.data = data
+        self.reseed(seed)
         self.model = model.to(self.device)
-        self.optimizer = _as_optimizer(optimizer, model)
+        self._module = distributed.wrap(self.model, self._parallel, self.device)
+        self.optimizer = _as_optimizer(optimizer, self.model, self.device)
+        self._forward = self._module
+        if compile:
+            self._forward = torch.compile(self._module, backend="inductor" if compile is True else compile)
+        scaled = self.precision.dtype == torch.float16
+        self._scaler = torch.amp.GradScaler(self.device.type) if scaled else None
         self.steps_done = self.samples_seen = 0
+        self._lr_factor, self._norm, self._history = 1.0, None, None
+
+    def reseed(self, seed: int) -> None:
+        """Draw the batches that follow as a trainer with this ``seed`` would."""
+        self.seed = _check.whole("seed", seed, low=0)
+        self._batch, self._samples = loading.source(self.data, self.seed, self.device)
 
     @property
     def lr(self) -> Schedule | None:
@@ -151,63 +195,130 @@ class Trainer:
     def batch_size(self, value: int | BatchSize) -> None:
         self._batch_size = as_batch_size(value)
 
-    def run(self, steps: int) -> Iterator[Step]:
+    @property
+    def epochs_done(self) -> int:
+        """Whole passes over the data; 0 where nobody knows how long it is."""
+        return self.samples_seen // self._samples if self._samples else 0
+
+    def run(
+        self, steps: int, checkpoint: str | Path | None = None, every: int = 100, retries: int = 0
+    ) -> Iterator[Step]:
         """Train, one step for each turn of the loop around it. Leaving the loop early leaves a trainer that can go on.
+
+        With a ``checkpoint`` the same line starts a run and, after a crash, goes on with it: if the file exists, it is loaded
+        first, and the steps done before count among ``steps``.
 
         Args:
             steps: how many more steps to take.
+            checkpoint: file to save to, after the loop's body, every so many steps and at the end.
+            every: how many steps apart.
+            retries: how often to go back to the checkpoint when the loss is no longer finite, each time with a third of the
+                rate, for good.
 
         Raises:
-            TypeError, ValueError: if ``steps`` is not a whole number of at least 0, ``model`` and ``data`` do not fit, or
-                a schedule gives a rate or a batch size that is not one.
-            Divergence: when the loss is not finite.
+            TypeError, ValueError: if an argument is not what is said above, ``model`` and ``data`` do not fit, or a schedule
+                gives a rate or a batch size that is not one.
+            Divergence: when the loss is not finite. On a GPU it is noticed some steps late, and told as of its own step.
         """
-        return self._run(_check.whole("steps", steps, low=0))
+        steps, every = _check.whole("steps", steps, low=0), _check.whole("every", every)
+        if _check.whole("retries", retries, low=0) and checkpoint is None:
+            raise ValueError("checkpoint must be given, for retries to go back to")
+        return self._run(self.steps_done + steps, None if checkpoint is None else Path(checkpoint), every, retries)
 
-    def _run(self, steps: int) -> Iterator[Step]:
+    def _run(self, end: int, path: Path | None, every: int, retries: int) -> Iterator[Step]:
+        if path is not None:
+            self.load(path) if path.exists() else self.save(path)
         self.model.train()
-        tensors = [*self.model.parameters(), *self.model.buffers()]
-        last_finite = [t.detach().clone() for t in tensors]
-        first = self.steps_done
-        for index in range(first, first + steps):
-            lr = self._set_lr(index)
-            size = _check.whole("batch_size(step)", self._batch_size(index))
-            rows = batch_indices(len(self.data), self.samples_seen, size, self.seed, self.device)
-            inputs, targets = self.data.inputs[rows], self.data.targets[rows]
+        watch, saved, self._fits = _Watch(self), self.steps_done, False
+        while True:
+            try:
+                if (
+                    path is not None
+                    and self.steps_done != saved
+                    and (self.steps_done % every == 0 or self.steps_done >= end)
+                ):
+                    watch.settle()
+                    self.save(path)
+                    saved = self.steps_done
+                if self.steps_done >= end:
+                    watch.settle()
+                    return
+                step = self._step(watch)
+            except Divergence as error:
+                watch.restore()
+                if not retries:
+                    raise
+                retries -= 1
+                self.load(path)
+                self._lr_factor *= RETRY
+                self.save(path)
+                watch, saved = _Watch(self), self.steps_done
+                warnings.warn(
+                    f"{error.args[0].split(';')[0]}: back to step {saved} with a third of the rate", stacklevel=2
+                )
+                continue
+            yield step
 
-            self.optimizer.zero_grad()
-            loss = self._first_loss(inputs, targets) if index == first else self.loss_fn(self.model(inputs), targets)
-            value = loss.item()
-            if not math.isfinite(value):
-                _copy(last_finite, tensors)
-                raise Divergence(index, lr, value)
-            _copy(tensors, last_finite)
-            loss.backward()
+    def _step(self, watch: "_Watch") -> Step:
+        index = self.steps_done
+        lr, size = self._set_lr(index), _check.whole("batch_size(step)", self._batch_size(index))
+        loss = self._whole_batch(size, watch)
+        loss = watch.look(index, lr, loss)
+        if self._scaler:
+            self._scaler.unscale_(self.optimizer)
+        self._norm = None
+        if self.clip_norm is not None:
+            self._norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_norm)
+        if self._scaler:
+            self._scaler.step(self.optimizer)
+            self._scaler.update()
+        else:
             self.optimizer.step()
-            for schedule in self._reacting():
-                schedule.observe(loss)
+        for schedule in self._reacting():
+            schedule.observe(loss)
+        self.steps_done, self.samples_seen = index + 1, self.samples_seen + size
+        return Step(index, lr, size, self.samples_seen, loss, self)
 
-            self.steps_done, self.samples_seen = index + 1, self.samples_seen + size
-            yield Step(index, lr, size, self.samples_seen, value, self)
+    def _whole_batch(self, size: int, watch: "_Watch") -> Tensor:
+        """Gradients and loss of a batch, in micro-batches that fit the memory."""
+        mine, weight = distributed.share(size)
+        while True:
+            micro = self.micro_batch_size or mine.stop - mine.start
+            state = _random_state(self.device)
+            try:
+                return self._accumulate(size, mine, weight, micro)
+            except torch.OutOfMemoryError:
+                if micro == 1 or distributed.size() > 1:  # the other processes would wait for ever
+                    raise
+                self.micro_batch_size = (micro + 1) // 2
+                _set_random_state(state, self.device)
+                watch.restore_buffers()
+                if self.device.type == "cuda":
+                    torch.cuda.empty_cache()
+                warnings.warn(f"out of memory: micro_batch_size is now {self.micro_batch_size}", stacklevel=5)
 
-    def _reacting(self) -> list[plateau]:
-        """The schedules that want to be told the losses, each once."""
-        found = [reacting(function) for function in (self._lr, self._batch_size)]
-        return list(dict.fromkeys(schedule for schedule in found if schedule))
+    def _accumulate(self, size: int, mine: slice, weight: float, micro: int) -> Tensor:
+        self.optimizer.zero_grad()
+        starts, total = range(mine.start, mine.stop, micro), 0.0
+        for start in starts:
+            part = slice(start, min(start + micro, mine.stop))
+            inputs, targets = self._batch(self.samples_seen, size, part)
+            share = weight * (part.stop - start) / (mine.stop - mine.start)
+            with distributed.exchanging(self._module, now=part.stop == mine.stop):
+                with torch.autocast(self.device.type, self.precision.dtype, enabled=self.precision.dtype is not None):
+                    loss = self._loss(inputs, targets)
+                scaled = loss if share == 1.0 else loss * share
+                (self._scaler.scale(scaled) if self._scaler else scaled).backward()
+            total = total + scaled.detach()
+        return distributed.mean(total)
 
-    def _set_lr(self, index: int) -> float:
-        if self._lr is None:
-            return math.nan
-        lr = _check.number("lr(step)", self._lr(index), low=0.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr * group.get("lr_scale", 1.0)
-        return lr
-
-    def _first_loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """The loss, with an error in the caller's terms where model, data and loss do not fit together."""
+    def _loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss; the first time with an error in the caller's terms where model, data and loss do not fit together."""
+        if self._fits:
+            return self.loss_fn(self._forward(inputs), targets)
         shapes = f"inputs {_describe(inputs)}, targets {_describe(targets)}"
         try:
-            outputs = self.model(inputs)
+            outputs = self._forward(inputs)
             if isinstance(outputs, Tensor) and targets.is_floating_point() and _would_spread(outputs, targets):
                 raise ValueError(
                     f"targets must have the shape of the model's outputs, {tuple(outputs.shape)}; got"
@@ -221,54 +332,86 @@ class Trainer:
         if not isinstance(loss, Tensor) or loss.ndim:
             got = _describe(loss) if isinstance(loss, Tensor) else type(loss).__name__
             raise ValueError(f"loss_fn must return a scalar tensor, the mean over the batch; got {got}")
+        self._fits = True
         return loss
 
-    def fit(self, steps: int, progress: bool = False) -> History:
-        """Train ``steps`` more steps and return them as columns; ``progress`` shows a bar."""
+    def _set_lr(self, index: int) -> float:
+        if self._lr is None:
+            return math.nan
+        lr = _check.number("lr(step)", self._lr(index), low=0.0) * self._lr_factor
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group.get("lr_scale", 1.0)
+        return lr
+
+    def _reacting(self) -> list[plateau]:
+        """The schedules that want to be told the losses, each once."""
+        found = [reacting(function) for function in (self._lr, self._batch_size)]
+        return list(dict.fromkeys(schedule for schedule in found if schedule))
+
+    def _gradient_norm(self) -> float:
+        if self._norm is None:
+            gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+            self._norm = nn.utils.get_total_norm(gradients)
+        return distributed.whole(self._norm).item()
+
+    def fit(
+        self,
+        steps: int,
+        progress: bool = False,
+        checkpoint: str | Path | None = None,
+        every: int = 100,
+        retries: int = 0,
+    ) -> History:
+        """Train ``steps`` more steps and return them as columns.
+
+        Args:
+            steps: how many more steps to take.
+            progress: show a bar.
+            checkpoint, every, retries: as for `run`. The history travels in the checkpoint, so that what is returned after a crash
+                begins where the run did.
+        """
         history = History()
-        for step in tqdm(self.run(steps), total=steps, disable=not progress, unit="step"):
-            history.append(step)
+        self._history = history if checkpoint is not None else None
+        try:
+            run = self.run(steps, checkpoint, every, retries)
+            with tqdm(total=steps, disable=not progress or distributed.rank() > 0, unit="step") as bar:
+                for step in run:
+                    history.append(step)
+                    bar.update(len(history) - bar.n)
+        finally:
+            self._history = None
         return history
 
     @torch.no_grad()
-    def evaluate(self, data: Dataset | tuple[Any, Any]) -> dict[str, float]:
+    def evaluate(self, data: Any) -> dict[str, float]:
         """Mean loss over ``data`` in evaluation mode and, where the targets are class numbers, the accuracy in [0, 1].
 
-        The model's mode is put back afterwards; no random number is drawn.
+        ``data`` is what ``Trainer`` takes, with a length. The model's mode is put back afterwards; no random number is drawn.
         """
-        data = as_dataset("data", data)
+        batch, n = loading.source(data, 0, self.device)
+        if n is None:
+            raise TypeError(f"data must have a length to be evaluated on; got {type(data).__name__}")
         loss, right, judged = 0.0, 0, 0
-        with evaluating(self.model):
-            for inputs, targets in zip(data.inputs.split(2048), data.targets.split(2048)):
-                inputs, targets = inputs.to(self.device), targets.to(self.device)
+        with (
+            evaluating(self.model),
+            torch.autocast(self.device.type, self.precision.dtype, enabled=self.precision.dtype is not None),
+        ):
+            for start in range(0, n, 2048):
+                inputs, targets = batch(0, n, slice(start, min(start + 2048, n)))
                 outputs = self.model(inputs)
                 loss += self.loss_fn(outputs, targets).item() * len(inputs)
                 if not targets.is_floating_point() and outputs.ndim == targets.ndim + 1:
                     right += (outputs.argmax(1) == targets).sum().item()
                     judged += targets.numel()
-        return {"loss": loss / len(data)} | ({"accuracy": right / judged} if judged else {})
+        return {"loss": loss / n} | ({"accuracy": right / judged} if judged else {})
 
     def save(self, path: str | Path) -> None:
-        """Write all that the run needs to go on as if it had never stopped; see `gdlib.checkpoint.write`.
+        """Write all that the run needs to go on as if it had never stopped; see `gdlib.checkpoint.save`.
 
         The learning rate and the batch size are code, not state: give the resuming trainer the same ones. What a
         `gdlib.schedules.plateau` among them has seen is state, and is kept.
         """
-        state = {
-            "format": 1,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "optimizer_class": type(self.optimizer).__name__,
-            "steps_done": self.steps_done,
-            "samples_seen": self.samples_seen,
-            "samples": len(self.data),
-            "seed": self.seed,
-            "rng": torch.get_rng_state(),
-            "reacting": [schedule.state_dict() for schedule in self._reacting()],
-        }
-        if self.device.type == "cuda":
-            state["cuda_rng"] = torch.cuda.get_rng_state(self.device)
-        checkpoint.write(path, state)
+        checkpoint.save(self, path)
 
     def load(self, path: str | Path) -> None:
         """Go on from a checkpoint: the steps that follow are, bit for bit, those of the run that wrote it.
@@ -277,51 +420,81 @@ class Trainer:
             FileNotFoundError: if there is no such file.
             ValueError: if it is torn or does not fit this trainer's model, optimizer or data; nothing is changed then.
         """
-        state = checkpoint.read(path)
-        if not isinstance(state, dict) or state.get("format") != 1:
-            raise ValueError(
-                f"path must name a checkpoint of Trainer.save; got {str(path)!r}, which holds something else"
-            )
-        shapes = {name: tuple(t.shape) for name, t in state["model"].items()}
-        here = {name: tuple(t.shape) for name, t in self.model.state_dict().items()}
-        unlike = [name for name in here | shapes if shapes.get(name) != here.get(name)]
-        if unlike:
-            name = unlike[0]
-            raise ValueError(
-                f"path must name a checkpoint of this model; {str(path)!r} has {shapes.get(name)} for {name!r}, the model"
-                f" {here.get(name)} ({len(unlike)} differ)"
-            )
-        for what, mine in (("optimizer_class", type(self.optimizer).__name__), ("samples", len(self.data))):
-            if state[what] != mine:
-                raise ValueError(f"path must name a checkpoint with {what} {mine!r}; {str(path)!r} has {state[what]!r}")
-        reacting_here = self._reacting()
-        if len(state["reacting"]) != len(reacting_here):
-            raise ValueError(
-                f"path must name a checkpoint with as many plateau schedules as lr and batch_size have,"
-                f" {len(reacting_here)}; {str(path)!r} has {len(state['reacting'])}"
-            )
-        try:
-            self.optimizer.load_state_dict(state["optimizer"])
-        except ValueError as error:
-            raise ValueError(f"path must name a checkpoint of this optimizer; {str(path)!r}: {error}") from error
-        self.model.load_state_dict(state["model"])
-        for schedule, seen in zip(reacting_here, state["reacting"]):
-            schedule.load_state_dict(seen)
-        self.steps_done, self.samples_seen, self.seed = state["steps_done"], state["samples_seen"], state["seed"]
-        torch.set_rng_state(state["rng"])
-        if self.device.type == "cuda" and "cuda_rng" in state:
-            torch.cuda.set_rng_state(state["cuda_rng"], self.device)
+        checkpoint.load(self, path)
 
 
-def _as_optimizer(optimizer: Any, model: nn.Module) -> torch.optim.Optimizer:
+class _Watch:
+    """Looks out for a loss that is not finite, and keeps the parameters and buffers of the last step whose loss was.
+
+    On a CPU each loss is looked at at once. A GPU works through its orders behind the loop's back, and to wait for each loss
+    would leave it idle. So its losses are copied to the host as they come, read `LAG` steps later, and the copy of the
+    parameters is made by the GPU itself, as long as every loss so far was finite. All processes notice at the same step.
+    """
+
+    LAG = 16
+
+    def __init__(self, trainer: Trainer):
+        self.trainer, self.behind = trainer, trainer.device.type == "cuda"
+        tensors = [*trainer.model.parameters(), *trainer.model.buffers()]
+        self.tensors = [distributed.local(t.detach()) for t in tensors]
+        self.kept = [t.clone() for t in self.tensors]
+        self.buffers = len(list(trainer.model.buffers()))
+        if self.behind:
+            self.fine = torch.ones((), dtype=torch.bool, device=trainer.device)
+            self.host = torch.empty(self.LAG + 1, pin_memory=True)
+            self.waiting: deque[tuple[int, int, float, torch.cuda.Event]] = deque()
+
+    def look(self, index: int, lr: float, loss: Tensor) -> Tensor | float:
+        """Take in the loss of a step that is about to change the parameters; as a number where that costs nothing."""
+        if not self.behind:
+            value = loss.item()
+            if not math.isfinite(value):
+                raise Divergence(index, lr, value)
+            torch._foreach_copy_(self.kept, self.tensors)
+            return value
+        self.fine &= loss.isfinite()
+        for kept, tensor in zip(self.kept, self.tensors):
+            torch.where(self.fine, tensor, kept, out=kept)
+        self.host[index % len(self.host)].copy_(loss, non_blocking=True)
+        event = torch.cuda.Event()
+        event.record()
+        self.waiting.append((index, self.trainer.samples_seen, lr, event))
+        if len(self.waiting) > self.LAG:
+            self._read()
+        return loss
+
+    def settle(self) -> None:
+        """Read all losses that are still under way."""
+        while self.behind and self.waiting:
+            self._read()
+
+    def _read(self) -> None:
+        index, samples_seen, lr, event = self.waiting.popleft()
+        event.synchronize()
+        value = self.host[index % len(self.host)].item()
+        if not math.isfinite(value):
+            self.waiting.clear()
+            self.trainer.steps_done, self.trainer.samples_seen = index, samples_seen
+            raise Divergence(index, lr, value)
+
+    def restore(self) -> None:
+        """Put back the last parameters and buffers with a finite loss."""
+        torch._foreach_copy_(self.tensors, self.kept)
+
+    def restore_buffers(self) -> None:
+        """Put back the buffers alone, after a forward pass that did not end."""
+        if self.buffers:
+            torch._foreach_copy_(self.tensors[-self.buffers :], self.kept[-self.buffers :])
+
+
+def _as_optimizer(optimizer: Any, model: nn.Module, device: torch.device) -> torch.optim.Optimizer:
     wanted = "a function from the parameters to a torch.optim.Optimizer, or such an optimizer"
     parameters = [p for p in model.parameters() if p.requires_grad]
-    if not parameters:
-        raise ValueError("model must have a parameter to train; got none that requires a gradient")
     if not isinstance(optimizer, torch.optim.Optimizer):
         if not callable(optimizer):
             raise TypeError(f"optimizer must be {wanted}; got {optimizer!r}")
-        optimizer = optimizer(parameters)
+        fused = device.type == "cuda" and _takes_fused(optimizer)
+        optimizer = optimizer(parameters, fused=True) if fused else optimizer(parameters)
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise TypeError(f"optimizer must be {wanted}; it gave {type(optimizer).__name__}")
     held = {id(p) for group in optimizer.param_groups for p in group["params"]}
@@ -330,10 +503,26 @@ def _as_optimizer(optimizer: Any, model: nn.Module) -> torch.optim.Optimizer:
     return optimizer
 
 
-@torch.no_grad()
-def _copy(source: list[Tensor], target: list[Tensor]) -> None:
-    for s, t in zip(source, target):
-        t.copy_(s)
+def _takes_fused(optimizer: Callable) -> bool:
+    """Whether a function takes ``fused`` and its caller has not chosen yet."""
+    try:
+        known = inspect.signature(optimizer).parameters
+    except (TypeError, ValueError):
+        return False
+    chosen = getattr(optimizer, "keywords", {})
+    return "fused" in known and not {"fused", "foreach", "differentiable"} & set(chosen)
+
+
+def _random_state(device: torch.device) -> dict[str, Tensor]:
+    """The state of the generators that a forward pass draws from."""
+    state = {"cpu": torch.get_rng_state()}
+    return state | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
+
+
+def _set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 def _would_spread(outputs: Tensor, targets: Tensor) -> bool:

@@ -1,0 +1,159 @@
+"""Many processes, started by ``torchrun``: the same training as one process, sample for sample.
+
+Every process draws the same batch and works on its own share of it. With shares of :math:`n_r` of :math:`n` samples, the mean
+over the batch is the weighted mean of the processes' means,
+
+.. math:: \\frac1n \\sum_{i} \\ell_i = \\sum_r \\frac{n_r}{n} \\, \\bar\\ell_r
+
+while torch's engines (DDP, FSDP2) give every process the same weight, :math:`1/N`. So each multiplies its loss by
+:math:`N n_r / n`. Leaving this out is right only where N divides every batch.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils._pytree import tree_map
+
+from gdlib import _check
+
+
+def launched() -> bool:
+    """Whether ``torchrun`` (or something that sets the same variables) started this process."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def rank() -> int:
+    """Number of this process, from 0; 0 where there is but one."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def join(parallel: str, device: torch.device) -> tuple[str | None, torch.device]:
+    """Meet the other processes, if ``torchrun`` started any.
+
+    Args:
+        parallel: ``"auto"`` (DDP under torchrun), ``"ddp"`` or ``"fsdp"``.
+        device: what one process alone would use; under torchrun each takes the GPU of its local rank.
+
+    Returns:
+        ``None``, ``"ddp"`` or ``"fsdp"``, and this process's device.
+
+    Raises:
+        ValueError: if ``parallel`` is none of these, or wants several processes where torchrun did not start this one.
+    """
+    _check.one_of("parallel", parallel, ("auto", "ddp", "fsdp"))
+    if not launched():
+        if parallel != "auto":
+            raise ValueError(f'parallel="{parallel}" needs several processes: start the script with torchrun')
+        return None, device
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(device)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return "ddp" if parallel == "auto" else parallel, device
+
+
+def wrap(model: nn.Module, parallel: str | None, device: torch.device) -> nn.Module:
+    """The module to call in place of ``model``: DDP around it, or ``model`` itself with its parameters sharded."""
+    if parallel == "ddp":
+        if device.type == "cuda":  # the statistics of a batch are those of all shares
+            model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        if not any(p.requires_grad for p in model.parameters()):
+            return model
+        return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+    if parallel == "fsdp":
+        mesh = dist.init_device_mesh(device.type, (size(),))
+        for layer in _layers(model):
+            fully_shard(layer, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+    return model
+
+
+def _layers(module: nn.Module) -> Iterator[nn.Module]:
+    """The parts that are gathered one at a time: the children that hold parameters, those of lists one by one."""
+    for child in module.children():
+        if isinstance(child, (nn.ModuleList, nn.ModuleDict, nn.Sequential)):
+            yield from _layers(child)
+        elif any(True for _ in child.parameters()):
+            yield child
+
+
+def share(batch_size: int) -> tuple[slice, float]:
+    """Which samples of a batch are this process's, and the weight of their mean among the processes' means.
+
+    A process for which there is none takes the last sample with weight 0: it has to take part in the exchange.
+
+    Example:
+        >>> share(10)
+        (slice(0, 10, None), 1.0)
+    """
+    n, r = size(), rank()
+    begin, end = r * batch_size // n, (r + 1) * batch_size // n
+    if begin == end:
+        return slice(batch_size - 1, batch_size), 0.0
+    return slice(begin, end), n * (end - begin) / batch_size
+
+
+@contextmanager
+def exchanging(module: nn.Module, now: bool) -> Iterator[None]:
+    """Exchange gradients in the backward pass within, or not: only the last of several micro-batches has to."""
+    if isinstance(module, DistributedDataParallel) and not now:
+        with module.no_sync():
+            yield
+        return
+    if isinstance(module, FSDPModule):
+        module.set_requires_gradient_sync(now)
+    yield
+
+
+def mean(value: Tensor) -> Tensor:
+    """Mean of a tensor over the processes; itself where there is but one."""
+    if size() > 1:
+        value = value.clone()
+        dist.all_reduce(value)
+        value /= size()
+    return value
+
+
+def wait() -> None:
+    """Until every process is here."""
+    if size() > 1:
+        dist.barrier()
+
+
+def everyone(value: Any) -> list[Any]:
+    """Each process's ``value``, by rank, on every process."""
+    values = [value] * size()
+    if size() > 1:
+        dist.all_gather_object(values, value)
+    return values
+
+
+def whole(state: Any) -> Any:
+    """``state`` with every sharded tensor gathered; all processes must call it together."""
+    return tree_map(lambda t: t.full_tensor() if isinstance(t, DTensor) else t, state)
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This process's part of a tensor: its shard, or all of it."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def like(tensor: Tensor, other: Tensor) -> Tensor:
+    """A whole ``tensor`` laid out as ``other`` is: sharded, if that is."""
+    if isinstance(other, DTensor) and tensor.shape == other.shape:
+        return distribute_tensor(tensor.to(other.device), other.device_mesh, other.placements)
+    return tensor
