@@ -2,9 +2,10 @@
 
 from gdlib import batching, data, descent, diagnose, models, plots, problems, schedules, widgets
 from gdlib.diagnose import gradient_noise_scale, range_test
-from gdlib.history import History
+from gdlib.divergence import Divergence
+from gdlib.history import History, Step
 from gdlib.sweep import Sweep, sweep
-from gdlib.trainer import Divergence, Step, Trainer
+from gdlib.trainer import Trainer
 
 __version__ = "0.1.0"
 __all__ = [

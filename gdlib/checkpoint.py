@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from gdlib import device as devices
 from gdlib import distributed
 
 if TYPE_CHECKING:
@@ -73,8 +74,6 @@ def read(path: str | Path) -> dict[str, Any]:
 
 def save(trainer: "Trainer", path: str | Path) -> None:
     """Write the state of a run. All processes must call it together; the first one writes."""
-    from gdlib.trainer import _random_state
-
     state = {
         "format": FORMAT,
         "model": distributed.whole(trainer.model.state_dict()),
@@ -85,7 +84,7 @@ def save(trainer: "Trainer", path: str | Path) -> None:
         "samples": trainer._samples,
         "seed": trainer.seed,
         "lr_factor": trainer._lr_factor,
-        "rng": distributed.everyone(_random_state(trainer.device)),
+        "rng": distributed.everyone(devices.random_state(trainer.device)),
         "reacting": [schedule.state_dict() for schedule in trainer._reacting()],
         "scaler": trainer._scaler.state_dict() if trainer._scaler else None,
         "history": trainer._history.state_dict() if trainer._history is not None else None,
@@ -102,8 +101,6 @@ def load(trainer: "Trainer", path: str | Path) -> None:
         FileNotFoundError: if there is no such file.
         ValueError: if it is torn or does not fit the trainer's model, optimizer or data.
     """
-    from gdlib.trainer import _set_random_state
-
     state = read(path)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ValueError(f"path must name a checkpoint of Trainer.save; got {str(path)!r}, which holds something else")
@@ -126,7 +123,7 @@ def load(trainer: "Trainer", path: str | Path) -> None:
     trainer.steps_done, trainer.samples_seen = state["steps_done"], state["samples_seen"]
     trainer._lr_factor = state["lr_factor"]
     trainer.reseed(state["seed"])
-    _set_random_state(state["rng"][distributed.rank() % len(state["rng"])], trainer.device)
+    devices.set_random_state(state["rng"][distributed.rank() % len(state["rng"])], trainer.device)
     for schedule, seen in zip(trainer._reacting(), state["reacting"]):
         schedule.load_state_dict(seen)
     if trainer._scaler and state["scaler"]:

@@ -128,6 +128,12 @@ def mean(value: Tensor) -> Tensor:
     return value
 
 
+def leave() -> None:
+    """Part from the other processes, at the end of a script."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
 def wait() -> None:
     """Until every process is here."""
     if size() > 1:

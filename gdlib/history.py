@@ -1,4 +1,4 @@
-"""What a run leaves behind."""
+"""What a run leaves behind: each step, and all of them as columns."""
 
 import json
 import math
@@ -7,9 +7,49 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 if TYPE_CHECKING:
-    from gdlib.trainer import Step
+    from gdlib.trainer import Trainer
+
+
+class Step:
+    """What one step did. ``loss`` and ``grad_norm`` are fetched from the device only when they are looked at.
+
+    Attributes:
+        index: number of the step, counted from 0.
+        lr: learning rate it used; NaN where the optimizer kept its own.
+        batch_size: samples in its batch.
+        samples_seen: samples used up to and including this step.
+    """
+
+    __slots__ = ("_loss", "_trainer", "batch_size", "index", "lr", "samples_seen")
+
+    def __init__(
+        self, index: int, lr: float, batch_size: int, samples_seen: int, loss: Tensor | float, trainer: "Trainer"
+    ):
+        self.index, self.lr, self.batch_size, self.samples_seen = index, lr, batch_size, samples_seen
+        self._loss, self._trainer = loss, trainer
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the batch, before the update."""
+        self._loss = float(self._loss)
+        return self._loss
+
+    @property
+    def grad_norm(self) -> float:
+        """Euclidean norm of the gradient over all parameters, before clipping; to be looked at before the next step.
+
+        Raises:
+            RuntimeError: if the trainer has gone on since.
+        """
+        if self._trainer.steps_done != self.index + 1:
+            raise RuntimeError(f"grad_norm of step {self.index} must be looked at before the next step")
+        return self._trainer._gradient_norm()
+
+    def __repr__(self) -> str:
+        return f"Step({self.index}, lr={self.lr:g}, batch_size={self.batch_size}, loss={self.loss:.4g})"
 
 
 class History:
@@ -30,7 +70,7 @@ class History:
         self._steps: list[Step] = []  # those that are not in the columns yet
         self._columns = {name: np.empty(0, dtype) for name, dtype in self.COLUMNS.items()}
 
-    def append(self, step: "Step") -> None:
+    def append(self, step: Step) -> None:
         """Add a step that ``Trainer.run`` gave. Its loss is fetched from the device only when the column is looked at."""
         self._steps.append(step)
 

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from gdlib import _check
 
@@ -41,6 +44,105 @@ def mlp(*sizes: int) -> nn.Sequential:
     for inputs, outputs in zip(sizes, sizes[1:]):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+class Block(nn.Module):
+    """A layer of GPT-2: attention to what came before, then a perceptron on each token; ``(n, t, width)`` to the same."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        qkv = (
+            self.qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        )  # (3, n, heads, t, width/heads)
+        mixed = F.scaled_dot_product_attention(*qkv, is_causal=True)
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))
+        return x + self.down(F.gelu(self.up(self.norm2(x)), approximate="tanh"))
+
+
+class GPT(nn.Module):
+    """A decoder-only transformer, of the shape of GPT-2 (Radford et al. 2019); see `gpt`."""
+
+    def __init__(self, vocabulary: int, context: int, width: int, layers: int, heads: int):
+        super().__init__()
+        self.tokens, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(context, width)
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        for name, p in self.named_parameters():
+            if p.ndim == 2:  # what is added to the residual stream 2 × layers times starts smaller by the root of that
+                added = name.endswith(("out.weight", "down.weight"))
+                nn.init.normal_(p, std=0.02 / (2 * layers) ** 0.5 if added else 0.02)
+            elif name.endswith("bias"):
+                nn.init.zeros_(p)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        if ids.shape[-1] > len(self.positions.weight):
+            raise ValueError(f"ids must have at most {len(self.positions.weight)} tokens; got shape {tuple(ids.shape)}")
+        x = self.tokens(ids) + self.positions.weight[: ids.shape[-1]]
+        for block in self.blocks:
+            x = block(x)
+        return F.linear(self.norm(x), self.tokens.weight)
+
+
+def gpt(vocabulary: int, context: int = 64, width: int = 128, layers: int = 4, heads: int = 4) -> GPT:
+    """A small language model: ``(n, t) -> (n, t, vocabulary)``, int64 tokens to a score for each possible next one.
+
+    As in GPT-2: positions are learnt, norms come first, the embedding is the head too. The default has 0.8 million parameters.
+    Train it with `next_token_loss`.
+
+    Args:
+        vocabulary: how many tokens there are.
+        context: how many of them are read at once, at most.
+        width: numbers by which a token is represented; a multiple of ``heads``.
+        layers: how many blocks.
+        heads: how many attentions side by side in each.
+
+    Raises:
+        TypeError, ValueError: if an argument is not a whole number of at least 1, or ``heads`` does not divide ``width``.
+
+    Example:
+        >>> import torch
+        >>> model = gpt(97)
+        >>> model(torch.zeros(2, 10, dtype=torch.int64)).shape, sum(p.numel() for p in model.parameters())
+        (torch.Size([2, 10, 97]), 814080)
+    """
+    sizes = {"vocabulary": vocabulary, "context": context, "width": width, "layers": layers, "heads": heads}
+    sizes = {name: _check.whole(name, size) for name, size in sizes.items()}
+    if width % heads:
+        raise ValueError(f"width must be a multiple of heads = {heads}; got {width}")
+    return GPT(**sizes)
+
+
+def next_token_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy in nats over all tokens: outputs ``(n, t, vocabulary)``, targets ``(n, t)``, to a scalar."""
+    return F.cross_entropy(outputs.flatten(0, 1), targets.flatten())
+
+
+def recompute(model: nn.Module, kind: type[nn.Module]) -> nn.Module:
+    """Have every part of ``model`` of a ``kind`` keep its inputs alone, and compute the rest again in the backward pass.
+
+    Activation checkpointing (Chen et al. 2016): a third more arithmetic, and activations of one such part at a time.
+
+    Returns:
+        The same model.
+
+    Raises:
+        ValueError: if the model has no such part.
+
+    Example:
+        >>> _ = recompute(gpt(97), Block)
+    """
+    parts = [module for module in model.modules() if isinstance(module, kind)]
+    if not parts:
+        raise ValueError(f"model must have a part of the kind {kind.__name__}; got none")
+    for part in parts:
+        part.forward = partial(checkpoint, part.forward, use_reentrant=False)
+    return model
 
 
 @contextmanager

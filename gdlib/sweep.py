@@ -21,8 +21,9 @@ from tqdm.auto import tqdm
 from gdlib import _check
 from gdlib import device as devices
 from gdlib.data import Dataset, as_dataset, batch_indices
+from gdlib.divergence import Divergence
 from gdlib.schedules import Schedule, as_schedule, reacting
-from gdlib.trainer import Divergence, Trainer
+from gdlib.trainer import Trainer
 
 
 @dataclass(frozen=True, eq=False)
@@ -278,7 +279,7 @@ def _alone(make_model, data, loss_fn, lrs, size, seeds, steps, momentum, optimiz
     losses = np.full((len(lrs), steps), np.inf, dtype=np.float32)
     for row, lr, seed in zip(losses, lrs, seeds):
         torch.manual_seed(seed)
-        trainer = Trainer(make_model(), data, loss_fn, make, lr, size, device, seed)
+        trainer = Trainer(make_model(), data, loss_fn, make, lr, size, device, precision="fp32", seed=seed)
         try:
             for step in trainer.run(steps):
                 row[step.index] = step.loss

@@ -3,7 +3,6 @@
 import inspect
 import math
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,67 +14,12 @@ from tqdm.auto import tqdm
 from gdlib import _check, checkpoint, distributed, loading
 from gdlib import device as devices
 from gdlib.batching import BatchSize, as_batch_size
-from gdlib.history import History
+from gdlib.divergence import Divergence, Watch
+from gdlib.history import History, Step
 from gdlib.models import evaluating
 from gdlib.schedules import Schedule, as_schedule, plateau, reacting
 
 RETRY = 1 / 3  # of the rate, after a divergence
-
-
-class Divergence(ArithmeticError):
-    """The loss is no longer finite. The model holds the parameters and buffers of the last step whose loss was.
-
-    Attributes:
-        step: number of the step that failed, counted from 0.
-        lr: its learning rate; NaN where the optimizer kept its own.
-        loss: its loss, NaN or infinity.
-    """
-
-    def __init__(self, step: int, lr: float, loss: float):
-        super().__init__(
-            f"the loss is {loss} at step {step} with lr {lr:g}; try a third of that rate, a warmup, or look for"
-            " extreme values in the data. The model keeps the parameters of the last step with a finite loss."
-        )
-        self.step, self.lr, self.loss = step, lr, loss
-
-
-class Step:
-    """What one step did. ``loss`` and ``grad_norm`` are fetched from the device only when they are looked at.
-
-    Attributes:
-        index: number of the step, counted from 0.
-        lr: learning rate it used; NaN where the optimizer kept its own.
-        batch_size: samples in its batch.
-        samples_seen: samples used up to and including this step.
-    """
-
-    __slots__ = ("_loss", "_trainer", "batch_size", "index", "lr", "samples_seen")
-
-    def __init__(
-        self, index: int, lr: float, batch_size: int, samples_seen: int, loss: Tensor | float, trainer: "Trainer"
-    ):
-        self.index, self.lr, self.batch_size, self.samples_seen = index, lr, batch_size, samples_seen
-        self._loss, self._trainer = loss, trainer
-
-    @property
-    def loss(self) -> float:
-        """Mean loss of the batch, before the update."""
-        self._loss = float(self._loss)
-        return self._loss
-
-    @property
-    def grad_norm(self) -> float:
-        """Euclidean norm of the gradient over all parameters, before clipping; to be looked at before the next step.
-
-        Raises:
-            RuntimeError: if the trainer has gone on since.
-        """
-        if self._trainer.steps_done != self.index + 1:
-            raise RuntimeError(f"grad_norm of step {self.index} must be looked at before the next step")
-        return self._trainer._gradient_norm()
-
-    def __repr__(self) -> str:
-        return f"Step({self.index}, lr={self.lr:g}, batch_size={self.batch_size}, loss={self.loss:.4g})"
 
 
 class Trainer:
@@ -201,7 +145,12 @@ class Trainer:
         return self.samples_seen // self._samples if self._samples else 0
 
     def run(
-        self, steps: int, checkpoint: str | Path | None = None, every: int = 100, retries: int = 0
+        self,
+        steps: int,
+        checkpoint: str | Path | None = None,
+        every: int = 100,
+        retries: int = 0,
+        history: History | None = None,
     ) -> Iterator[Step]:
         """Train, one step for each turn of the loop around it. Leaving the loop early leaves a trainer that can go on.
 
@@ -214,6 +163,7 @@ class Trainer:
             every: how many steps apart.
             retries: how often to go back to the checkpoint when the loss is no longer finite, each time with a third of the
                 rate, for good.
+            history: each step is appended to it. It travels in the checkpoint, so that after a crash it begins where the run did.
 
         Raises:
             TypeError, ValueError: if an argument is not what is said above, ``model`` and ``data`` do not fit, or a schedule
@@ -223,13 +173,15 @@ class Trainer:
         steps, every = _check.whole("steps", steps, low=0), _check.whole("every", every)
         if _check.whole("retries", retries, low=0) and checkpoint is None:
             raise ValueError("checkpoint must be given, for retries to go back to")
-        return self._run(self.steps_done + steps, None if checkpoint is None else Path(checkpoint), every, retries)
+        path = None if checkpoint is None else Path(checkpoint)
+        return self._run(self.steps_done + steps, path, every, retries, history)
 
-    def _run(self, end: int, path: Path | None, every: int, retries: int) -> Iterator[Step]:
+    def _run(self, end: int, path: Path | None, every: int, retries: int, history: History | None) -> Iterator[Step]:
+        self._history = history
         if path is not None:
             self.load(path) if path.exists() else self.save(path)
         self.model.train()
-        watch, saved, self._fits = _Watch(self), self.steps_done, False
+        watch, saved, self._fits = Watch(self), self.steps_done, False
         while True:
             try:
                 if (
@@ -252,14 +204,16 @@ class Trainer:
                 self.load(path)
                 self._lr_factor *= RETRY
                 self.save(path)
-                watch, saved = _Watch(self), self.steps_done
+                watch, saved = Watch(self), self.steps_done
                 warnings.warn(
                     f"{error.args[0].split(';')[0]}: back to step {saved} with a third of the rate", stacklevel=2
                 )
                 continue
+            if history is not None:
+                history.append(step)
             yield step
 
-    def _step(self, watch: "_Watch") -> Step:
+    def _step(self, watch: "Watch") -> Step:
         index = self.steps_done
         lr, size = self._set_lr(index), _check.whole("batch_size(step)", self._batch_size(index))
         loss = self._whole_batch(size, watch)
@@ -279,19 +233,19 @@ class Trainer:
         self.steps_done, self.samples_seen = index + 1, self.samples_seen + size
         return Step(index, lr, size, self.samples_seen, loss, self)
 
-    def _whole_batch(self, size: int, watch: "_Watch") -> Tensor:
+    def _whole_batch(self, size: int, watch: "Watch") -> Tensor:
         """Gradients and loss of a batch, in micro-batches that fit the memory."""
         mine, weight = distributed.share(size)
         while True:
             micro = self.micro_batch_size or mine.stop - mine.start
-            state = _random_state(self.device)
+            state = devices.random_state(self.device)
             try:
                 return self._accumulate(size, mine, weight, micro)
             except torch.OutOfMemoryError:
                 if micro == 1 or distributed.size() > 1:  # the other processes would wait for ever
                     raise
                 self.micro_batch_size = (micro + 1) // 2
-                _set_random_state(state, self.device)
+                devices.set_random_state(state, self.device)
                 watch.restore_buffers()
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
@@ -367,19 +321,13 @@ class Trainer:
         Args:
             steps: how many more steps to take.
             progress: show a bar.
-            checkpoint, every, retries: as for `run`. The history travels in the checkpoint, so that what is returned after a crash
-                begins where the run did.
+            checkpoint, every, retries: as for `run`.
         """
-        history = History()
-        self._history = history if checkpoint is not None else None
-        try:
-            run = self.run(steps, checkpoint, every, retries)
-            with tqdm(total=steps, disable=not progress or distributed.rank() > 0, unit="step") as bar:
-                for step in run:
-                    history.append(step)
-                    bar.update(len(history) - bar.n)
-        finally:
-            self._history = None
+        history, first = History(), self.steps_done
+        run = self.run(steps, checkpoint, every, retries, history)
+        with tqdm(total=steps, disable=not progress or distributed.rank() > 0, unit="step") as bar:
+            for _ in run:
+                bar.update(self.steps_done - first - bar.n)
         return history
 
     @torch.no_grad()
@@ -401,7 +349,8 @@ class Trainer:
                 outputs = self.model(inputs)
                 loss += self.loss_fn(outputs, targets).item() * len(inputs)
                 if not targets.is_floating_point() and outputs.ndim == targets.ndim + 1:
-                    right += (outputs.argmax(1) == targets).sum().item()
+                    classes = -1 if outputs.shape[:-1] == targets.shape else 1
+                    right += (outputs.argmax(classes) == targets).sum().item()
                     judged += targets.numel()
         return {"loss": loss / n} | ({"accuracy": right / judged} if judged else {})
 
@@ -421,70 +370,6 @@ class Trainer:
             ValueError: if it is torn or does not fit this trainer's model, optimizer or data; nothing is changed then.
         """
         checkpoint.load(self, path)
-
-
-class _Watch:
-    """Looks out for a loss that is not finite, and keeps the parameters and buffers of the last step whose loss was.
-
-    On a CPU each loss is looked at at once. A GPU works through its orders behind the loop's back, and to wait for each loss
-    would leave it idle. So its losses are copied to the host as they come, read `LAG` steps later, and the copy of the
-    parameters is made by the GPU itself, as long as every loss so far was finite. All processes notice at the same step.
-    """
-
-    LAG = 16
-
-    def __init__(self, trainer: Trainer):
-        self.trainer, self.behind = trainer, trainer.device.type == "cuda"
-        tensors = [*trainer.model.parameters(), *trainer.model.buffers()]
-        self.tensors = [distributed.local(t.detach()) for t in tensors]
-        self.kept = [t.clone() for t in self.tensors]
-        self.buffers = len(list(trainer.model.buffers()))
-        if self.behind:
-            self.fine = torch.ones((), dtype=torch.bool, device=trainer.device)
-            self.host = torch.empty(self.LAG + 1, pin_memory=True)
-            self.waiting: deque[tuple[int, int, float, torch.cuda.Event]] = deque()
-
-    def look(self, index: int, lr: float, loss: Tensor) -> Tensor | float:
-        """Take in the loss of a step that is about to change the parameters; as a number where that costs nothing."""
-        if not self.behind:
-            value = loss.item()
-            if not math.isfinite(value):
-                raise Divergence(index, lr, value)
-            torch._foreach_copy_(self.kept, self.tensors)
-            return value
-        self.fine &= loss.isfinite()
-        for kept, tensor in zip(self.kept, self.tensors):
-            torch.where(self.fine, tensor, kept, out=kept)
-        self.host[index % len(self.host)].copy_(loss, non_blocking=True)
-        event = torch.cuda.Event()
-        event.record()
-        self.waiting.append((index, self.trainer.samples_seen, lr, event))
-        if len(self.waiting) > self.LAG:
-            self._read()
-        return loss
-
-    def settle(self) -> None:
-        """Read all losses that are still under way."""
-        while self.behind and self.waiting:
-            self._read()
-
-    def _read(self) -> None:
-        index, samples_seen, lr, event = self.waiting.popleft()
-        event.synchronize()
-        value = self.host[index % len(self.host)].item()
-        if not math.isfinite(value):
-            self.waiting.clear()
-            self.trainer.steps_done, self.trainer.samples_seen = index, samples_seen
-            raise Divergence(index, lr, value)
-
-    def restore(self) -> None:
-        """Put back the last parameters and buffers with a finite loss."""
-        torch._foreach_copy_(self.tensors, self.kept)
-
-    def restore_buffers(self) -> None:
-        """Put back the buffers alone, after a forward pass that did not end."""
-        if self.buffers:
-            torch._foreach_copy_(self.tensors[-self.buffers :], self.kept[-self.buffers :])
 
 
 def _as_optimizer(optimizer: Any, model: nn.Module, device: torch.device) -> torch.optim.Optimizer:
@@ -511,18 +396,6 @@ def _takes_fused(optimizer: Callable) -> bool:
         return False
     chosen = getattr(optimizer, "keywords", {})
     return "fused" in known and not {"fused", "foreach", "differentiable"} & set(chosen)
-
-
-def _random_state(device: torch.device) -> dict[str, Tensor]:
-    """The state of the generators that a forward pass draws from."""
-    state = {"cpu": torch.get_rng_state()}
-    return state | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
-
-
-def _set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
-    torch.set_rng_state(state["cpu"])
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)
 
 
 def _would_spread(outputs: Tensor, targets: Tensor) -> bool:

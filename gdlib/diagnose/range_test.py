@@ -76,7 +76,8 @@ def range_test(
         >>> 0.05 < found.suggestion < 2.0, trainer.steps_done
         (True, 0)
     """
-    from gdlib.trainer import Divergence, Trainer
+    from gdlib.divergence import Divergence
+    from gdlib.trainer import Trainer
 
     if not isinstance(trainer, Trainer):
         raise TypeError(f"trainer must be a gdlib.Trainer; got {type(trainer).__name__}")
