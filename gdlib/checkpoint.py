@@ -84,6 +84,7 @@ def save(trainer: "Trainer", path: str | Path) -> None:
         "samples": trainer._samples,
         "seed": trainer.seed,
         "lr_factor": trainer._lr_factor,
+        "first_loss": float(trainer._first_loss),
         "rng": distributed.everyone(devices.random_state(trainer.device)),
         "reacting": [schedule.state_dict() for schedule in trainer._reacting()],
         "scaler": trainer._scaler.state_dict() if trainer._scaler else None,
@@ -121,7 +122,7 @@ def load(trainer: "Trainer", path: str | Path) -> None:
         {name: distributed.like(value, model[name]) for name, value in state["model"].items()}
     )
     trainer.steps_done, trainer.samples_seen = state["steps_done"], state["samples_seen"]
-    trainer._lr_factor = state["lr_factor"]
+    trainer._lr_factor, trainer._first_loss = state["lr_factor"], state["first_loss"]
     trainer.reseed(state["seed"])
     devices.set_random_state(state["rng"][distributed.rank() % len(state["rng"])], trainer.device)
     for schedule, seen in zip(trainer._reacting(), state["reacting"]):

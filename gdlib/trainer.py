@@ -114,7 +114,7 @@ class Trainer:
         scaled = self.precision.dtype == torch.float16
         self._scaler = torch.amp.GradScaler(self.device.type) if scaled else None
         self.steps_done = self.samples_seen = 0
-        self._lr_factor, self._norm, self._history = 1.0, None, None
+        self._lr_factor, self._first_loss, self._norm, self._history = 1.0, math.inf, None, None
 
     def reseed(self, seed: int) -> None:
         """Draw the batches that follow as a trainer with this ``seed`` would."""
@@ -162,7 +162,8 @@ class Trainer:
             checkpoint: file to save to, after the loop's body, every so many steps and at the end.
             every: how many steps apart.
             retries: how often to go back to the checkpoint when the loss is no longer finite, each time with a third of the
-                rate, for good.
+                rate, for good. A checkpoint is then written only while the loss is below twice that of the first step of all, so
+                that there is something good to go back to.
             history: each step is appended to it. It travels in the checkpoint, so that after a crash it begins where the run did.
 
         Raises:
@@ -181,19 +182,14 @@ class Trainer:
         if path is not None:
             self.load(path) if path.exists() else self.save(path)
         self.model.train()
-        watch, saved, self._fits = Watch(self), self.steps_done, False
+        watch, due, self._fits = Watch(self), False, False
         while True:
             try:
-                if (
-                    path is not None
-                    and self.steps_done != saved
-                    and (self.steps_done % every == 0 or self.steps_done >= end)
-                ):
+                if due or self.steps_done >= end:
                     watch.settle()
+                if due:
                     self.save(path)
-                    saved = self.steps_done
                 if self.steps_done >= end:
-                    watch.settle()
                     return
                 step = self._step(watch)
             except Divergence as error:
@@ -204,14 +200,16 @@ class Trainer:
                 self.load(path)
                 self._lr_factor *= RETRY
                 self.save(path)
-                watch, saved = Watch(self), self.steps_done
-                warnings.warn(
-                    f"{error.args[0].split(';')[0]}: back to step {saved} with a third of the rate", stacklevel=2
-                )
+                watch, due = Watch(self), False
+                told = error.args[0].split(";")[0]
+                warnings.warn(f"{told}: back to step {self.steps_done} with a third of the rate", stacklevel=2)
                 continue
             if history is not None:
                 history.append(step)
             yield step
+            due = path is not None and (self.steps_done % every == 0 or self.steps_done >= end)
+            if due and retries:
+                due = step.loss - self._first_loss <= abs(self._first_loss)
 
     def _step(self, watch: "Watch") -> Step:
         index = self.steps_done
@@ -231,6 +229,8 @@ class Trainer:
         for schedule in self._reacting():
             schedule.observe(loss)
         self.steps_done, self.samples_seen = index + 1, self.samples_seen + size
+        if index == 0:
+            self._first_loss = loss
         return Step(index, lr, size, self.samples_seen, loss, self)
 
     def _whole_batch(self, size: int, watch: "Watch") -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from gdlib import Divergence, Trainer, data, models
+from gdlib import Divergence, Trainer, batching, data, models, schedules
 from gdlib.data import Dataset, Split, batch_indices
 
 split = data.digits()
@@ -74,7 +74,10 @@ def test_float64_is_kept():
 @pytest.mark.gpu
 @pytest.mark.parametrize("make_model", [digits_model])
 def test_cuda_trains_as_the_cpu_does(make_model):
-    runs = [Trainer(make_model(), split.train, cross_entropy, lr=0.1, device=d).fit(50).loss for d in ("cpu", "cuda")]
+    runs = [
+        Trainer(make_model(), split.train, cross_entropy, lr=0.1, device=d, precision="fp32").fit(50).loss
+        for d in ("cpu", "cuda")
+    ]
     assert runs[0] == pytest.approx(runs[1], rel=1e-3)
 
 
@@ -265,6 +268,12 @@ def test_fit_shows_a_bar_when_asked(capfd):
         ({"device": "cuda:77"}, ValueError, "device must be"),
         ({"device": "abacus"}, ValueError, "device must be"),
         ({"seed": -1}, ValueError, "seed must be"),
+        ({"precision": "fp8"}, ValueError, "precision must be one of 'auto', 'fp32', 'bf16', 'fp16'; got 'fp8'"),
+        ({"micro_batch_size": 0}, ValueError, "micro_batch_size must be a whole number of at least 1; got 0"),
+        ({"clip_norm": -1.0}, ValueError, "clip_norm must be a positive finite number; got -1.0"),
+        ({"compile": 3}, TypeError, "compile must be True, False or the name of a backend; got 3"),
+        ({"parallel": "pipeline"}, ValueError, "parallel must be one of 'auto', 'ddp', 'fsdp'"),
+        ({"parallel": "ddp"}, ValueError, "needs several processes: start the script with torchrun"),
     ],
 )
 def test_bad_arguments(change, error, said):
@@ -309,3 +318,257 @@ def test_bad_steps_are_refused_before_the_first(steps):
 
 def test_a_split_is_two_datasets():
     assert isinstance(split, Split)
+
+
+def run_of(steps=40, make_model=digits_model, **options):
+    """Losses and weights of a run from one start, whatever the options."""
+    model = make_model()
+    torch.manual_seed(5)
+    trainer = Trainer(model, split.train, cross_entropy, **{"lr": 0.1, "batch_size": 50, "device": "cpu"} | options)
+    return trainer.fit(steps).loss, weights(model), trainer
+
+
+def test_any_kind_of_data_trains_alike():
+    expected = run_of()[1]
+    for given in (
+        (split.train.inputs, split.train.targets),
+        torch.utils.data.TensorDataset(split.train.inputs, split.train.targets),
+    ):
+        model = digits_model()
+        trainer = Trainer(model, given, cross_entropy, lr=0.1, batch_size=50, device="cpu")
+        trainer.fit(40)
+        assert torch.equal(weights(model), expected)
+        assert trainer.epochs_done == 2000 // 1437
+    stream = list(zip(split.train.inputs, split.train.targets))
+    trainer = Trainer(digits_model(), (sample for sample in stream), cross_entropy, lr=0.1, batch_size=50)
+    assert trainer.fit(20).loss[-1] < 2.3
+
+
+@pytest.mark.parametrize("micro", [1, 7, 25, 50, 1000])
+@pytest.mark.parametrize("optimizer", [partial(torch.optim.SGD, momentum=0.9), torch.optim.AdamW])
+def test_micro_batches_add_up_to_the_batch(micro, optimizer):
+    """7 leaves a ragged last part of 1."""
+    whole, parts = (run_of(20, optimizer=optimizer, lr=0.01, micro_batch_size=m) for m in (None, micro))
+    assert parts[0] == pytest.approx(whole[0], rel=2e-5)
+    assert torch.allclose(parts[1], whole[1], rtol=1e-3, atol=2e-5)
+
+
+def test_micro_batches_are_exact_in_float64():
+    train = split.train.to(dtype=torch.float64)
+    losses = []
+    for micro in (None, 7):
+        trainer = Trainer(digits_model().double(), train, cross_entropy, batch_size=50, micro_batch_size=micro)
+        losses.append(trainer.fit(30).loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-12)
+
+
+class Hungry(nn.Module):
+    """Runs out of memory above a number of samples, after having spoilt what a forward pass can spoil."""
+
+    def __init__(self, most: int):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers, self.most, self.refused = (
+            nn.Sequential(nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Dropout(0.3), nn.Linear(16, 10)),
+            most,
+            0,
+        )
+
+    def forward(self, x):
+        outputs = self.layers(x)
+        if len(x) > self.most:
+            self.refused += 1
+            raise torch.OutOfMemoryError("out of memory")
+        return outputs
+
+
+def test_when_memory_runs_out_the_step_is_repeated_in_halves_and_nothing_is_lost():
+    with pytest.warns(UserWarning, match="out of memory: micro_batch_size is now") as told:
+        losses, found, trainer = run_of(12, lambda: Hungry(most=15))
+    assert [str(w.message)[-2:] for w in told] == ["25", "13"]
+    assert trainer.micro_batch_size == 13
+    assert trainer.model.refused == 2
+    expected = run_of(12, lambda: Hungry(most=99), micro_batch_size=13)
+    assert losses.tolist() == expected[0].tolist()
+    assert torch.equal(found, expected[1])
+
+
+def test_a_batch_of_one_that_does_not_fit_is_an_error():
+    model = nn.Linear(64, 10)
+    model.register_forward_pre_hook(lambda module, inputs: Hungry(most=0)(torch.zeros(2, 64)))
+    with pytest.warns(UserWarning, match="out of memory"), pytest.raises(torch.OutOfMemoryError):
+        run_of(1, lambda: model, batch_size=4)
+
+
+def test_clipping_is_torchs_and_grad_norm_is_that_before_it():
+    model, theirs = digits_model(), digits_model()
+    optimizer = torch.optim.SGD(theirs.parameters(), lr=0.1)
+    trainer = Trainer(model, split.train, cross_entropy, batch_size=50, clip_norm=0.05, device="cpu")
+    for step in trainer.run(15):
+        rows = batch_indices(1437, 50 * step.index, 50, 0)
+        optimizer.zero_grad()
+        cross_entropy(theirs(split.train.inputs[rows]), split.train.targets[rows]).backward()
+        norm = nn.utils.clip_grad_norm_(theirs.parameters(), 0.05)
+        optimizer.step()
+        assert step.grad_norm == norm.item() > 0.05
+    assert torch.equal(weights(model), weights(theirs))
+
+
+def test_compiled_equals_eager():
+    assert run_of(compile="eager")[1].equal(run_of()[1])
+    assert torch.allclose(run_of(compile="aot_eager")[1], run_of()[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(("precision", "close"), [("bf16", 0.05), ("fp16", 0.02)])
+def test_sixteen_bits_train_as_thirty_two_do(precision, close):
+    """The forward pass computes in 16 bits; weights, gradients and losses stay in 32."""
+    seen = []
+    model = digits_model()
+    model[0].register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    trainer = Trainer(model, split.train, cross_entropy, lr=0.1, batch_size=50, device="cpu", precision=precision)
+    losses = trainer.fit(60).loss
+    assert set(seen) == {{"bf16": torch.bfloat16, "fp16": torch.float16}[precision]}
+    assert {p.dtype for p in model.parameters()} | {p.grad.dtype for p in model.parameters()} == {torch.float32}
+    assert losses == pytest.approx(run_of(60)[0], abs=close)
+    assert trainer.precision.reason == "as asked for"
+
+
+class Tiny(nn.Module):
+    """A loss so small that its gradient is nothing in fp16 without a scale."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 10, bias=False)
+        nn.init.zeros_(self.layer.weight)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+def test_the_loss_scale_saves_gradients_from_underflow():
+    def tiny_loss(outputs, targets):
+        return (outputs.float() * 1e-8).sum(1).mean()
+
+    moved = {}
+    for precision in ("fp16", "fp32"):
+        model = Tiny()
+        Trainer(model, split.train, tiny_loss, lr=1e6, batch_size=50, device="cpu", precision=precision).fit(1)
+        moved[precision] = model.layer.weight.detach().clone()
+    assert moved["fp32"].any()
+    assert torch.allclose(moved["fp16"], moved["fp32"], rtol=5e-3, atol=1e-5)
+    with torch.autocast("cpu", torch.float16):  # without a scale, the same gradient is zero
+        model = Tiny()
+        tiny_loss(model(split.train.inputs[:50]), None).backward()
+    assert not model.layer.weight.grad.any()
+
+
+def test_recomputing_activations_changes_nothing_but_memory():
+    train = data.python_source(context=16).train
+    found = []
+    for prepare in (lambda model: model, partial(models.recompute, kind=models.Block)):
+        torch.manual_seed(0)
+        model = prepare(models.gpt(97, context=16, width=32, layers=2))
+        kept: list[int] = []
+        keep = partial(lambda kept, t: kept.append(t.numel()) or t, kept)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+            models.next_token_loss(model(train.inputs[:4]), train.targets[:4])
+        trainer = Trainer(model, train, models.next_token_loss, torch.optim.AdamW, lr=1e-3, batch_size=8, device="cpu")
+        found.append((trainer.fit(5).loss.tolist(), sum(kept)))
+    assert found[0][0] == found[1][0]
+    assert found[1][1] < 0.5 * found[0][1]
+
+
+def test_a_plateau_hears_every_loss_and_lives_in_the_checkpoint(tmp_path):
+    def make():
+        rate = schedules.warmup(schedules.plateau(0.5, factor=0.5, patience=0, every=2), 10)
+        return Trainer(digits_model(), split.train, cross_entropy, lr=rate, batch_size=20, device="cpu")
+
+    whole = make().fit(120)
+    expected, steps = schedules.plateau(0.5, factor=0.5, patience=0, every=2), []
+    for step, loss in enumerate(whole.loss):
+        steps.append(expected(step) * min(1.0, step / 10))
+        expected.observe(loss)
+    assert whole.lr.tolist() == pytest.approx(steps)
+    assert len(set(whole.lr[10:])) > 2
+    first, second = make(), make()
+    first.fit(47)
+    first.save(tmp_path / "run.pt")
+    second.load(tmp_path / "run.pt")
+    assert second.fit(73).lr.tolist() == whole.lr[47:].tolist()
+
+
+def test_a_growing_batch_drops_and_repeats_no_sample_within_an_epoch():
+    x = torch.arange(1000.0)[:, None]
+    seen = []
+
+    class Seeing(nn.Linear):
+        def forward(self, inputs):
+            seen.extend(inputs[:, 0].int().tolist())
+            return super().forward(inputs * 0)
+
+    sizes = batching.step_growth(16, every=5, factor=2, largest=300)
+    trainer = Trainer(Seeing(1, 1), (x, x), nn.functional.mse_loss, batch_size=sizes, lr=1e-9, device="cpu")
+    history = trainer.fit(30)
+    assert history.batch_size.tolist() == [sizes(step) for step in range(30)]
+    assert history.samples_seen[-1] == sum(history.batch_size) == len(seen)
+    assert trainer.epochs_done == len(seen) // 1000 > 2
+    for epoch in range(trainer.epochs_done):
+        assert sorted(seen[1000 * epoch : 1000 * (epoch + 1)]) == list(range(1000))
+
+
+def test_after_a_divergence_the_run_goes_back_with_a_third_of_the_rate(tmp_path):
+    train = data.diabetes().train
+    trainer = Trainer(models.linear(10), train, nn.functional.mse_loss, lr=2.0, batch_size=50, device="cpu")
+    with pytest.warns(UserWarning, match="back to step .* with a third of the rate") as told:
+        history = trainer.fit(400, checkpoint=tmp_path / "run.pt", every=25, retries=3)
+    assert 1 <= len(told) <= 3
+    assert history.index.tolist() == list(range(400))
+    assert history.lr[-1] == pytest.approx(2.0 / 3 ** len(told))
+    assert history.loss[-1] < 1.0
+    again = Trainer(models.linear(10), train, nn.functional.mse_loss, lr=2.0, batch_size=50, device="cpu")
+    again.load(tmp_path / "run.pt")
+    assert next(again.run(1)).lr == history.lr[-1]
+    with pytest.raises(ValueError, match="checkpoint must be given, for retries to go back to"):
+        trainer.run(1, retries=1)
+    worse = Trainer(models.linear(10), train, nn.functional.mse_loss, lr=1e9, batch_size=50, device="cpu")
+    with pytest.warns(UserWarning, match="back to step 0"), pytest.raises(Divergence):
+        worse.fit(400, checkpoint=tmp_path / "worse.pt", retries=1)
+
+
+@pytest.mark.gpu
+def test_the_device_is_never_waited_for():
+    """Steps whose numbers nobody looks at are queued, not awaited: torch is told to raise at every wait."""
+    train = data.mnist1d().train
+    trainer = Trainer(
+        models.mlp(40, 100, 10), train, cross_entropy, torch.optim.AdamW, lr=1e-3, device="cuda", clip_norm=1.0
+    )
+    trainer.fit(20)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in trainer.run(10):
+            pass
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("lr", [100.0, 1e38])
+def test_on_a_gpu_divergence_is_told_as_of_its_own_step(lr):
+    train = data.diabetes().train
+    found = []
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        trainer = Trainer(models.linear(10), train, nn.functional.mse_loss, lr=lr, device=device, precision="fp32")
+        with pytest.raises(Divergence) as caught:
+            trainer.fit(10_000)
+        assert all(p.isfinite().all() for p in trainer.model.parameters())
+        assert caught.value.step == trainer.steps_done
+        found.append(caught.value.step)
+    assert abs(found[0] - found[1]) <= 1
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["auto", "bf16", "fp16"])
+def test_sixteen_bits_on_a_gpu(precision):
+    losses = [run_of(100, device="cuda", precision=p)[0] for p in ("fp32", precision)]
+    assert losses[0] == pytest.approx(losses[1], abs=0.05)
