@@ -20,6 +20,8 @@ from nbclient import NotebookClient
 from tqdm import tqdm
 
 BOOK = Path(__file__).parents[1]
+ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
+"""Of every kernel: the CPU, and sums whose order does not depend on the number of cores."""
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 
 
@@ -33,7 +35,7 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> None:
         record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(folder)}},
-    ).execute(env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONHASHSEED": "0"})
+    ).execute(env=os.environ | ENVIRONMENT)
 
 
 def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
