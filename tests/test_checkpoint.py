@@ -69,6 +69,7 @@ for number in range(10**9):
 """
 
 
+@pytest.mark.slow
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path):
     path = tmp_path / "x.pt"
     checkpoint.write(path, {"number": 0, "tensor": torch.zeros(100_000)})
@@ -82,6 +83,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path):
         assert (state["tensor"] == state["number"]).all()
 
 
+@pytest.mark.slow
 def test_a_run_killed_again_and_again_ends_as_if_it_had_never_been(tmp_path):
     """SIGKILL at random moments, the saving included: the same parameters, buffers and history, bit for bit."""
     rng = random.Random(0)

@@ -12,6 +12,7 @@ import torch
 
 from gdlib import distributed
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 WORKER = str(Path(__file__).with_name("worker.py"))
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}

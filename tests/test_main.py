@@ -38,6 +38,7 @@ def test_train_follows_each_schedule(schedule, tmp_path):
     assert set(columns["batch_size"]) == {32}
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_checkpoint_and_the_same_command_goes_on(tmp_path):
     file, out = tmp_path / "run.pt", tmp_path / "history.json"
     command = [
