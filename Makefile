@@ -22,6 +22,10 @@ $(VENV)/test: $(VENV)/book
 	@echo "== installing what the tests and notebooks need: torch, ipywidgets, pytest, nbval, Playwright, JupyterLab"
 	$(PIP) -e '.[book,test,lab]'
 	@touch $@
+$(VENV)/bench: $(VENV)/test
+	@echo "== installing what the races need: Lightning, skorch"
+	$(PIP) -e '.[bench]'
+	@touch $@
 
 book: $(VENV)/book
 	@rm -rf _build/html
@@ -44,8 +48,8 @@ serve: book
 lab: $(VENV)/test
 	$(BIN)/jupyter lab book
 
-bench: $(VENV)/test
-	for race in tests/benchmarks/*.py; do $(BIN)/python $$race || exit 1; done
+bench: $(VENV)/bench
+	@failed=0; for race in sweep trainer; do $(BIN)/python tests/benchmarks/$$race.py || failed=1; done; exit $$failed
 
 clean:
 	rm -rf $(VENV) _build

@@ -19,21 +19,24 @@ from gdlib.trainer import Trainer
 
 
 class Task(NamedTuple):
-    """Something to train: what `Trainer` needs, and a rate and a batch size that do well."""
+    """Something to train: what `Trainer` needs, and an optimizer, a rate and a batch size that do well."""
 
     split: Callable[[], data.Split]
     model: Callable[[], nn.Module]
     loss_fn: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    optimizer: str
     lr: float
     batch_size: int
 
 
 CLASSES = nn.functional.cross_entropy
 TASKS = {
-    "digits": Task(data.digits, partial(models.mlp, 64, 32, 10), CLASSES, 0.3, 64),
-    "mnist1d": Task(data.mnist1d, partial(models.mlp, 40, 100, 100, 10), CLASSES, 0.1, 32),
-    "diabetes": Task(data.diabetes, partial(models.linear, 10), nn.functional.mse_loss, 0.05, 32),
-    "language": Task(data.python_source, partial(models.gpt, len(data.CHARACTERS)), models.next_token_loss, 0.3, 32),
+    "digits": Task(data.digits, partial(models.mlp, 64, 32, 10), CLASSES, "sgd", 0.3, 64),
+    "mnist1d": Task(data.mnist1d, partial(models.mlp, 40, 100, 100, 10), CLASSES, "sgd", 0.1, 32),
+    "diabetes": Task(data.diabetes, partial(models.linear, 10), nn.functional.mse_loss, "sgd", 0.05, 32),
+    "language": Task(
+        data.python_source, partial(models.gpt, len(data.CHARACTERS)), models.next_token_loss, "adamw", 3e-3, 32
+    ),
 }
 OPTIMIZERS = {
     "sgd": torch.optim.SGD,
@@ -61,7 +64,9 @@ def parser() -> argparse.ArgumentParser:
     _shared(train)
     train.add_argument("--lr", type=float, help="learning rate, the peak of the schedule; the task's own if not given")
     train.add_argument("--batch-size", type=int, help="samples a step; the task's own if not given")
-    train.add_argument("--optimizer", choices=OPTIMIZERS, default="sgd", help="how gradients become steps")
+    train.add_argument(
+        "--optimizer", choices=OPTIMIZERS, help="how gradients become steps; the task's own if not given"
+    )
     train.add_argument("--schedule", choices=SCHEDULES, default="constant", help="how the rate changes over the steps")
     train.add_argument("--warmup", type=int, default=0, help="steps in which the rate rises from 0")
     train.add_argument("--precision", choices=("auto", *device.PRECISIONS), default="auto", help="see: devices")
@@ -102,7 +107,7 @@ def run_train(options: argparse.Namespace) -> int:
         rate = schedules.warmup(rate, options.warmup)
     torch.manual_seed(options.seed)
     trainer = Trainer(
-        task.model(), split.train, task.loss_fn, OPTIMIZERS[options.optimizer], rate,
+        task.model(), split.train, task.loss_fn, OPTIMIZERS[options.optimizer or task.optimizer], rate,
         task.batch_size if options.batch_size is None else options.batch_size, options.device, options.precision, options.micro_batch_size,
         options.clip_norm, options.compile, options.seed, options.parallel,
     )  # fmt: skip

@@ -17,8 +17,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._pytree import tree_map
 
@@ -75,6 +73,8 @@ def wrap(model: nn.Module, parallel: str | None, device: torch.device) -> nn.Mod
             return model
         return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
     if parallel == "fsdp":
+        from torch.distributed.fsdp import fully_shard  # two seconds, which one process need not wait
+
         mesh = dist.init_device_mesh(device.type, (size(),))
         for layer in _layers(model):
             fully_shard(layer, mesh=mesh)
@@ -114,7 +114,7 @@ def exchanging(module: nn.Module, now: bool) -> Iterator[None]:
         with module.no_sync():
             yield
         return
-    if isinstance(module, FSDPModule):
+    if hasattr(module, "set_requires_gradient_sync"):  # FSDP2's
         module.set_requires_gradient_sync(now)
     yield
 
@@ -150,16 +150,22 @@ def everyone(value: Any) -> list[Any]:
 
 def whole(state: Any) -> Any:
     """``state`` with every sharded tensor gathered; all processes must call it together."""
+    if not dist.is_initialized():
+        return state
+    from torch.distributed.tensor import DTensor
+
     return tree_map(lambda t: t.full_tensor() if isinstance(t, DTensor) else t, state)
 
 
 def local(tensor: Tensor) -> Tensor:
     """This process's part of a tensor: its shard, or all of it."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
 
 
 def like(tensor: Tensor, other: Tensor) -> Tensor:
     """A whole ``tensor`` laid out as ``other`` is: sharded, if that is."""
-    if isinstance(other, DTensor) and tensor.shape == other.shape:
+    if hasattr(other, "to_local") and tensor.shape == other.shape:
+        from torch.distributed.tensor import distribute_tensor
+
         return distribute_tensor(tensor.to(other.device), other.device_mesh, other.placements)
     return tensor

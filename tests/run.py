@@ -1,4 +1,4 @@
-"""All that is proven, in order, fastest first: `make test`. With --fast only lint and the library's tests: `make check`."""
+"""All that is proven, in order, fastest first: `make test`. With --fast only lint and the library's quick tests: `make check`."""
 
 import contextlib
 import importlib.util
@@ -7,35 +7,44 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=5"]
 NO_CHROMIUM = "no Chromium: install Debian's or Ubuntu's package chromium, or run .venv/bin/playwright install chromium"
 
+LIBRARY = [*PYTEST, "tests", "gdlib", "--doctest-modules", "--ignore=tests/book", "--ignore=tests/run.py"]
 PARTS = {
     "lint": [[sys.executable, "-m", "ruff", "check", "."], [sys.executable, "-m", "ruff", "format", "--check", "."]],
-    "library": [[*PYTEST, "tests", "gdlib", "--doctest-modules", "--ignore=tests/book", "--ignore=tests/run.py"]],
-    "notebooks": [[*PYTEST, "--nbval", "book"]],
+    "library": [[*LIBRARY, "-m", "not slow"]],
+    "processes": [[*LIBRARY, "-m", "slow"]],
+    "notebooks": [[*PYTEST, "--nbval", "book", "-n", "2", "--dist", "loadfile"]],
     "site": [["make", "--no-print-directory", "book"]],
     "pages": [[*PYTEST, "tests/book"]],
 }
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+"""One thread a process: small models are faster so, and sums do not depend on the number of cores."""
+
+
+def install(found: Callable[[], object], package: str, *ways: list[str]) -> None:
+    """Get what is not ``found``: by one of the ``ways``, else, as root on Debian or Ubuntu, as the system's package."""
+    ways = list(ways)
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
+        ways += [["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", package]]
+    for way in ways:
+        if found():
+            break
+        print(f"   no {package} yet; trying: {' '.join(way)}", flush=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(way, timeout=600, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
 def chromium() -> str | None:
-    """The browser for the pages' tests: the machine's, else Playwright's, else, as root, the system's package."""
+    """The browser of the pages' tests, as tests/book/browser.py finds it."""
     spec = importlib.util.spec_from_file_location("browser", ROOT / "tests" / "book" / "browser.py")
     browser = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(browser)
-    ways = [[sys.executable, "-m", "playwright", "install", "chromium"]]
-    if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
-        ways += [["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]]
-    for way in ways:
-        if browser.find():
-            break
-        print(f"   no Chromium yet; trying: {' '.join(way)}", flush=True)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            subprocess.run(way, timeout=600, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     return browser.find()
 
 
@@ -44,10 +53,14 @@ def main(parts: dict[str, list[list[str]]]) -> int:
     for name, commands in parts.items():
         print(f"== {name}", flush=True)
         began = time.perf_counter()
+        if name == "pages":
+            install(chromium, "chromium", [sys.executable, "-m", "playwright", "install", "chromium"])
+        if name == "processes":
+            install(lambda: shutil.which("ip"), "iproute2")
         if name == "pages" and not chromium():
             print(NO_CHROMIUM, flush=True)
             failed.append(name)
-        elif any(subprocess.run(command, cwd=ROOT, check=False).returncode for command in commands):
+        elif any(subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=False).returncode for command in commands):
             failed.append(name)
         times[name] = time.perf_counter() - began
     print("== " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items()))

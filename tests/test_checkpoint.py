@@ -2,10 +2,12 @@
 
 import os
 import pickle
+import random
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -67,6 +69,7 @@ for number in range(10**9):
 """
 
 
+@pytest.mark.slow
 def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path):
     path = tmp_path / "x.pt"
     checkpoint.write(path, {"number": 0, "tensor": torch.zeros(100_000)})
@@ -78,3 +81,46 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_file(tmp_path):
         writer.wait()
         state = checkpoint.read(path)
         assert (state["tensor"] == state["number"]).all()
+
+
+@pytest.mark.slow
+def test_a_run_killed_again_and_again_ends_as_if_it_had_never_been(tmp_path):
+    """SIGKILL at random moments, the saving included: the same parameters, buffers and history, bit for bit."""
+    rng = random.Random(0)
+
+    def start(folder):
+        command = [sys.executable, str(Path(__file__).with_name("worker.py")), "crash", str(folder), "400"]
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    for name in ("calm", "killed"):
+        (tmp_path / name).mkdir()
+    assert start(tmp_path / "calm").wait() == 0
+    kills, reached = 0, []
+    while not (tmp_path / "killed" / "end.pt").exists():
+        process = start(tmp_path / "killed")
+        if kills < 6:
+            time.sleep(rng.uniform(0.02, 0.5))
+            process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+        if (tmp_path / "killed" / "run.pt").exists():
+            reached.append(checkpoint.read(tmp_path / "killed" / "run.pt")["steps_done"])
+    assert kills >= 3
+    assert reached == sorted(reached)
+    assert len(set(reached)) >= 3, "killed on the way, not only at its ends"
+    calm, killed = (torch.load(tmp_path / name / "end.pt") for name in ("calm", "killed"))
+    for part in ("model", "history"):
+        for name, value in calm[part].items():
+            assert torch.equal(value, killed[part][name]), name
+    assert len(calm["history"]["loss"]) == 400
+    assert len(set(calm["history"]["lr"][20:].tolist())) > 1, "the plateau never moved"
+    assert [path.name for path in (tmp_path / "killed").iterdir() if path.suffix == ".part"] == []
+
+
+def test_what_a_killed_writer_left_is_cleared_away(tmp_path):
+    (tmp_path / "run.pt.abc.part").write_bytes(b"torn")
+    (tmp_path / "other.pt.abc.part").write_bytes(b"somebody else's")
+    checkpoint.write(tmp_path / "run.pt", {"a": 1})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.pt.abc.part", "run.pt"]

@@ -1,0 +1,102 @@
+"""python -m gdlib as a person uses it: real processes, real files, a real Ctrl-C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gdlib import History, Sweep
+from gdlib.__main__ import SCHEDULES, TASKS, main
+
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_train_learns_each_task(task, capsys, tmp_path):
+    steps = {"language": 20}.get(task, 300)
+    out = tmp_path / "history.json"
+    assert main(["train", task, "--steps", str(steps), "--out", str(out), "--device", "cpu"]) == 0
+    history = History.load(out)
+    assert len(history) == steps
+    assert history.loss[-10:].mean() < 0.8 * history.loss[0]
+    assert "test loss" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_train_follows_each_schedule(schedule, tmp_path):
+    out = tmp_path / "history.json"
+    arguments = ["train", "digits", "--steps", "60", "--lr", "0.5", "--schedule", schedule, "--warmup", "5"]
+    assert main([*arguments, "--batch-size", "32", "--out", str(out), "--device", "cpu"]) == 0
+    columns = json.loads(out.read_text())
+    assert columns["lr"][0] == 0.0
+    assert 0.3 < max(columns["lr"]) <= 0.5
+    assert set(columns["batch_size"]) == {32}
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_the_checkpoint_and_the_same_command_goes_on(tmp_path):
+    file, out = tmp_path / "run.pt", tmp_path / "history.json"
+    command = [
+        sys.executable,
+        "-m",
+        "gdlib",
+        "train",
+        "mnist1d",
+        "--steps",
+        "3000",
+        "--every",
+        "10000",
+        "--device",
+        "cpu",
+    ]
+    command += ["--checkpoint", str(file), "--out", str(out), "--optimizer", "momentum", "--lr", "0.02"]
+    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not file.exists():  # written before the first step
+        time.sleep(0.02)
+        assert process.poll() is None
+    time.sleep(0.7)
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert f"the same command goes on from {file}" in said
+    stopped = int(said.split("stopped at step ")[1].split(";")[0])
+    assert 0 < stopped < 3000
+    subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True, timeout=120)
+    assert History.load(out).index.tolist() == list(range(3000))
+
+
+def test_sweep_prints_its_grid_and_keeps_it(tmp_path, capsys):
+    out = tmp_path / "runs.npz"
+    assert (
+        main(["sweep", "diabetes", "--steps", "50", "--lr", "0.01", "0.1", "--batch-size", "16", "--out", str(out)])
+        == 0
+    )
+    said = capsys.readouterr().out
+    assert "B = 16" in said
+    lr, size = Sweep.load(out).best()
+    assert f"best: lr {lr:g} with batch size {size}" in said
+
+
+def test_devices_says_what_is_used_and_why(capsys):
+    assert main(["devices"]) == 0
+    said = capsys.readouterr().out
+    assert 'device="auto" takes ' in said
+    assert 'precision="auto" takes ' in said
+
+
+def test_errors_are_one_line_and_help_names_the_tasks(capsys):
+    assert main(["train", "digits", "--lr", "-1"]) == 1
+    assert capsys.readouterr().err == "ValueError: lr must be a positive finite number; got -1.0\n"
+    assert main(["train", "diabetes", "--lr", "1e9", "--steps", "100", "--device", "cpu"]) == 1
+    assert "Divergence: the loss is" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as left:
+        main(["train", "--help"])
+    assert left.value.code == 0
+    said = capsys.readouterr().out
+    assert all(task in said for task in TASKS)

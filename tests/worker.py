@@ -1,0 +1,149 @@
+"""What the tests start in processes of its own, to kill them or to have several of them: one run, by name.
+
+python tests/worker.py crash FOLDER STEPS
+torchrun --nproc-per-node 2 tests/worker.py together OUT ddp 30 61
+"""
+
+import json
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from gdlib import Trainer, batching, data, distributed, models, schedules
+
+split = data.digits()
+
+
+def noisy_trainer(**options) -> Trainer:
+    """Everything that a careless checkpoint forgets: dropout, batch norm, AdamW, a plateau, a schedule, a growing batch."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(64, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Dropout(0.2), nn.Linear(24, 10))
+    rate = schedules.warmup(schedules.plateau(3e-3, factor=0.5, patience=2, every=5), steps=20)
+    size = batching.step_growth(16, every=60, factor=1.5)
+    return Trainer(
+        model,
+        split.train,
+        nn.functional.cross_entropy,
+        torch.optim.AdamW,
+        lr=rate,
+        batch_size=size,
+        device="cpu",
+        **options,
+    )
+
+
+def crash(folder: str, steps: str) -> None:
+    """A run that saves every three steps and goes on from its checkpoint; its end is written to ``end.pt``."""
+    trainer = noisy_trainer(seed=7)
+    print("ready", flush=True)
+    history = trainer.fit(int(steps), checkpoint=Path(folder) / "run.pt", every=3)
+    torch.save({"model": trainer.model.state_dict(), "history": history.state_dict()}, Path(folder) / "end.pt")
+
+
+def plain_model() -> nn.Module:
+    torch.manual_seed(0)
+    return models.mlp(64, 24, 16, 10).double()
+
+
+def together(out: str, parallel: str, steps: str, size: str, load: str = "", save: str = "", micro: str = "") -> None:
+    """A run in float64 whose losses rank 0 writes to ``out``."""
+    trainer = Trainer(
+        plain_model(), split.train.to(dtype=torch.float64), nn.functional.cross_entropy,
+        partial(torch.optim.SGD, momentum=0.9) if "adam" not in out else torch.optim.AdamW,
+        lr=schedules.cosine(0.05, 60) if "adam" not in out else 1e-3,
+        batch_size=int(size), device="cpu", parallel=parallel if distributed.launched() else "auto",
+        micro_batch_size=int(micro) if micro else None, clip_norm=1.0,
+    )  # fmt: skip
+    if load:
+        trainer.load(load)
+    losses, norms = [], []
+    for step in trainer.run(int(steps)):
+        losses.append(step.loss)
+        norms.append(step.grad_norm)
+    if save:
+        trainer.save(save)
+    found = trainer.evaluate(split.test.to(dtype=torch.float64))
+    if distributed.rank() == 0:
+        Path(out).write_text(json.dumps({"losses": losses, "norms": norms, "test": found}))
+    distributed.leave()
+
+
+def killed(folder: str, steps: str) -> None:
+    """A run of several processes of which one kills itself, once, in the middle; torchrun starts them all again."""
+    trainer = Trainer(
+        plain_model(),
+        split.train.to(dtype=torch.float64),
+        nn.functional.cross_entropy,
+        lr=0.1,
+        batch_size=50,
+        device="cpu",
+    )
+    mark = Path(folder) / "killed"
+    for step in trainer.run(int(steps), checkpoint=Path(folder) / "run.pt", every=4):
+        if step.index == 13 and distributed.rank() == 1 and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), 9)
+    weights = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+    if distributed.rank() == 0:
+        torch.save(weights, Path(folder) / "end.pt")
+    distributed.leave()
+
+
+def mistakes(out: str) -> None:
+    """The classic mistakes of data-parallel training, each beside what is right; see tests/test_distributed.py."""
+    dist.init_process_group("gloo")
+    rank, size = distributed.rank(), distributed.size()
+    x, y = split.train.inputs.double()[:7], split.train.targets[:7]
+    model = plain_model()
+    right = [
+        p.detach().clone() for p in torch.autograd.grad(nn.functional.cross_entropy(model(x), y), model.parameters())
+    ]
+    part, weight = distributed.share(7)
+
+    def exchanged(weight: float, micro: int = 7, sync: str = "last") -> tuple[float, int]:
+        """How far the exchanged gradient is from the right one, and how many values were sent."""
+        ddp, sent = nn.parallel.DistributedDataParallel(plain_model()), [0]
+
+        def count(state, bucket):
+            sent[0] += bucket.buffer().numel()
+            return dist.algorithms.ddp_comm_hooks.default_hooks.allreduce_hook(state, bucket)
+
+        ddp.register_comm_hook(None, count)
+        starts = range(part.start, part.stop, micro)
+        for start in starts:
+            end = min(start + micro, part.stop)
+            share = weight * (end - start) / (part.stop - part.start)
+            with distributed.exchanging(ddp, now=sync == "every" or end == part.stop):
+                (nn.functional.cross_entropy(ddp(x[start:end]), y[start:end]) * share).backward()
+        return max((p.grad - g).abs().max().item() for p, g in zip(ddp.parameters(), right)), sent[0]
+
+    found = {
+        "mean of unequal means": exchanged(1.0),
+        "weighted means": exchanged(weight),
+        "exchange at every micro-batch": exchanged(weight, micro=1, sync="every"),
+        "exchange at the last": exchanged(weight, micro=1),
+    }
+    sampler = torch.utils.data.distributed.DistributedSampler(range(100), size, rank, shuffle=True)
+    orders = [list(sampler) for _ in range(2)]
+    found["forgotten set_epoch: passes are alike"] = orders[0] == orders[1]
+    ours = [data.batch_indices(100, 100 * epoch, 100)[slice(rank, None, size)].tolist() for epoch in range(2)]
+    found["batch_indices: passes are alike"] = ours[0] == ours[1]
+    norm = nn.BatchNorm1d(64).double()
+    norm(x[part])
+    means = distributed.everyone(norm.running_mean)
+    found["batch norm sees its share alone"] = not torch.equal(means[0], means[1])
+    whole = nn.BatchNorm1d(64).double()
+    whole(x)
+    found["batch norm of the share is that of the batch"] = torch.allclose(norm.running_mean, whole.running_mean)
+    if rank == 0:
+        Path(out).write_text(json.dumps(found))
+    distributed.leave()
+
+
+if __name__ == "__main__":
+    {f.__name__: f for f in (crash, together, killed, mistakes)}[sys.argv[1]](*sys.argv[2:])
