@@ -2,6 +2,16 @@
 
 from gdlib.widgets.cost import CostCalculator
 from gdlib.widgets.descent import DescentExplorer
+from gdlib.widgets.phase import PhaseDiagram
+from gdlib.widgets.range_test import RangeTestExplorer
 from gdlib.widgets.runs import RunExplorer
+from gdlib.widgets.schedule import ScheduleWorkshop
 
-__all__ = ["CostCalculator", "DescentExplorer", "RunExplorer"]
+__all__ = [
+    "CostCalculator",
+    "DescentExplorer",
+    "PhaseDiagram",
+    "RangeTestExplorer",
+    "RunExplorer",
+    "ScheduleWorkshop",
+]

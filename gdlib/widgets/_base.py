@@ -1,6 +1,7 @@
 """What the explorers share: sliders and a drawing, linked twice."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import traitlets
 HERE = Path(__file__).parent
 
 
-def module(name: str) -> str:
-    """The ES module of a widget: what all share, then its own."""
-    return (HERE / "common.js").read_text(encoding="utf-8") + (HERE / f"{name}.js").read_text(encoding="utf-8")
+def module(*names: str) -> str:
+    """The ES module of a widget: what all share, then its own files."""
+    return "".join((HERE / f"{name}.js").read_text(encoding="utf-8") for name in ("common", *names))
 
 
 class Drawing(anywidget.AnyWidget):
@@ -46,6 +47,12 @@ class Explorer(ipywidgets.VBox):
         for name in names:
             self._links.append(traitlets.link((drawing, name), (self, name)))
 
+    def _look_up(self, name: str, index: str, values: list) -> None:
+        """Link the trait ``name`` with the drawing's ``index`` into ``values``."""
+        self._links.append(
+            traitlets.link((self.drawing, index), (self, name), transform=(values.__getitem__, values.index))
+        )
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self._shown)})"
 
@@ -57,9 +64,21 @@ def slider(kind: type, **options: Any) -> ipywidgets.Widget:
     return kind(style={"description_width": "105px"}, layout={"width": "400px", "max_width": "100%"}, **options)
 
 
+def choice_slider(name: str, values: Sequence[float], value: float) -> ipywidgets.Widget:
+    """A slider over ``values``, at exactly ``value``; a float slider would move it to its own raster."""
+    labels = [f"{v:.3g}" for v in values]
+    return slider(ipywidgets.SelectionSlider, description=name, options=labels, index=values.index(value))
+
+
 def clamp(name: str, value: float, low: float, high: float) -> float:
     """``value`` moved into the range of a slider, with a warning where it had to be."""
     inside = min(max(value, low), high)
     if inside != value:
         warnings.warn(f"{name} must lie between {low:g} and {high:g}; got {value!r}, took {inside:g}", stacklevel=2)
     return inside
+
+
+def settle(name: str, value: float, values: Sequence[float]) -> float:
+    """The nearest to ``value`` of a slider's rising ``values``; with a warning where it lies beyond them."""
+    inside = clamp(name, value, values[0], values[-1])
+    return min(values, key=lambda v: abs(v - inside))

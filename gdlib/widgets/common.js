@@ -11,6 +11,7 @@ const WORDS = {
     "converges": "收敛", "precision": "精度", "optimiser": "优化器", "hardware": "硬件", "The numbers": "数字",
     "start": "起点", "end": "终点", "weights": "权重", "gradients": "梯度", "optimiser state": "优化器状态",
     "activations": "激活值", "compute": "计算量", "time": "时间", "money": "费用", "memory a device": "每台设备的内存",
+    "learning rate": "学习率", "momentum": "动量", "batch size": "批量大小", "parameters": "参数量", "tokens": "词元数", "devices": "设备数",
     "best": "最好", "text": "正文", "days": "天", "years": "年", "hours": "小时", "of": "/", "20 tokens a parameter": "每个参数 20 个词元",
   },
 };
@@ -60,6 +61,40 @@ function select(name, options, value, onChange) {
   return { element: make("label", { class: "gd-select" }, say(name) + " ", list), list };
 }
 
+function details(numbers) {
+  return make("details", { class: "gd-numbers" }, make("summary", {}, say("The numbers")), make("table", {}, numbers));
+}
+
+// A row of the numbers: what it is about, then a cell for each value.
+function row(name, ...values) {
+  return make("tr", {}, make("th", { scope: "row" }, name), ...values.map((value) => make("td", {}, String(value))));
+}
+
+function setter(model) {
+  return (changes) => {
+    for (const [name, value] of Object.entries(changes)) model.set(name, value);
+    model.save_changes();
+  };
+}
+
+// Calls to(x, y) where the pointer presses or drags on the canvas, and by(dx, dy) for the arrow keys, up being positive.
+function grab(canvas, to, by) {
+  canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); to(event.offsetX, event.offsetY); });
+  canvas.addEventListener("pointermove", (event) => { if (event.buttons) to(event.offsetX, event.offsetY); });
+  canvas.addEventListener("keydown", (event) => {
+    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
+    if (!way) return;
+    event.preventDefault();
+    by(...way);
+  });
+}
+
+// The sliders above a drawing are ipywidgets' own and come with English names.
+function nameSliders(root) {
+  if (!isChinese()) return;
+  for (const label of root.closest(".widget-vbox")?.querySelectorAll(".widget-label") ?? []) label.textContent = say(label.textContent);
+}
+
 // Calls draw() before the next frame after anything it depends on has changed: the model, the size, the theme or the language.
 // Returns a function that ends it all.
 function redrawOnChange(root, model, names, draw) {
@@ -68,6 +103,7 @@ function redrawOnChange(root, model, names, draw) {
     frame = 0;
     if (!root.isConnected || root.clientWidth === 0) return;
     const began = performance.now();
+    nameSliders(root);
     draw();
     performance.measure("gdlib draw", { start: began, end: performance.now() });
   };
@@ -133,10 +169,11 @@ function ticks(low, high, log, room) {
   const within = last - first <= 2 ? [1, 2, 5] : [1];
   const found = [];
   for (let e = first; e <= last; e += every) for (const m of within) found.push(m * 10 ** e);
-  return found.filter((v) => v >= low * 0.999 && v <= high * 1.001);
+  const seen = found.filter((v) => v >= low * 0.999 && v <= high * 1.001);
+  return seen.length > 1 ? seen : ticks(low, high, false, room);
 }
 
-// Draws axes in a box and returns the maps from values to pixels.
+// Draws axes in a box and returns the maps from values to pixels. An axis has low, high, label, and maybe log, ticks and format.
 function axes(context, colors, box, x, y) {
   const map = (axis, from, to) => {
     const f = axis.log ? Math.log : (v) => v;
@@ -149,15 +186,15 @@ function axes(context, colors, box, x, y) {
   context.fillStyle = colors.faint;
   context.textAlign = "center";
   context.textBaseline = "top";
-  for (const tick of ticks(x.low, x.high, x.log, box.right - box.left)) {
+  for (const tick of x.ticks ?? ticks(x.low, x.high, x.log, box.right - box.left)) {
     line(context, [[X(tick), box.top], [X(tick), box.bottom]]);
-    context.fillText(short(tick), X(tick), box.bottom + 5);
+    context.fillText((x.format ?? short)(tick), X(tick), box.bottom + 5);
   }
   context.textAlign = "right";
   context.textBaseline = "middle";
-  for (const tick of ticks(y.low, y.high, y.log, box.bottom - box.top)) {
+  for (const tick of y.ticks ?? ticks(y.low, y.high, y.log, box.bottom - box.top)) {
     line(context, [[box.left, Y(tick)], [box.right, Y(tick)]]);
-    context.fillText(short(tick), box.left - 6, Y(tick));
+    context.fillText((y.format ?? short)(tick), box.left - 6, Y(tick));
   }
   context.fillStyle = colors.text;
   context.textAlign = "right";
@@ -166,6 +203,15 @@ function axes(context, colors, box, x, y) {
   context.textAlign = "left";
   context.fillText(y.label, box.left, box.top - 5);
   return { X, Y };
+}
+
+// Text that can be read on any picture.
+function writeOver(context, colors, text, x, y, color = colors.text) {
+  context.lineWidth = 3.5;
+  context.strokeStyle = colors.surface;
+  context.strokeText(text, x, y);
+  context.fillStyle = color;
+  context.fillText(text, x, y);
 }
 
 function line(context, points, color, width) {

@@ -36,7 +36,7 @@ function render({ model, el }) {
   const root = make("div", { class: "gd gd-cost" }), canvas = make("canvas", { role: "img" });
   const cards = make("div", { class: "gd-cards" }), readout = make("output", { class: "gd-readout", "aria-live": "polite" });
   const hardware = model.get("hardware_table"), assumptions = make("ul", { class: "gd-assumptions" });
-  const set = (changes) => { for (const [k, v] of Object.entries(changes)) model.set(k, v); model.save_changes(); };
+  const set = setter(model);
   const choose = (name, trait, options) => select(name, options, model.get(trait), (value) => set({ [trait]: value }));
   const choices = {
     precision: choose("precision", "precision", [["mixed", "bf16 + fp32"], ["fp32", "fp32"]]),

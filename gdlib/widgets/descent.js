@@ -75,10 +75,10 @@ function levelLines(height, columns, rows, level) {
 
 function render({ model, el }) {
   const root = make("div", { class: "gd gd-descent" });
-  const landscape = make("canvas", { tabindex: "0", role: "img" }), curve = make("canvas", { role: "img" });
+  const landscape = make("canvas", { tabindex: "0", role: "img", class: "gd-free" }), curve = make("canvas", { role: "img" });
   const readout = make("output", { class: "gd-readout", "aria-live": "polite" });
   const numbers = make("tbody");
-  const set = (changes) => { for (const [k, v] of Object.entries(changes)) model.set(k, v); model.save_changes(); };
+  const set = setter(model);
   const problems = model.get("problems"), text = model.get("setting");
   const choice = select("problem", Object.entries(problems).map(([key, p]) => [key, p.name]), model.get("problem"),
     (name) => set({ problem: name, start: problems[name].start }));
@@ -86,7 +86,7 @@ function render({ model, el }) {
     make("div", { class: "gd-bar" }, choice.element, button("Text's setting", () => set(text)),
       button("Best setting", () => { const { lr, momentum } = bestSetting(here(), model.get("start"), model.get("steps")); set({ lr, momentum }); })),
     make("div", { class: "gd-panels" }, landscape, curve), readout,
-    make("details", { class: "gd-numbers" }, make("summary", {}, say("The numbers")), make("table", {}, numbers)));
+    details(numbers));
   el.append(root);
 
   const here = () => problemOf(model.get("problem"), problems[model.get("problem")]);
@@ -97,19 +97,13 @@ function render({ model, el }) {
     const [left, right, bottom, top] = problems[model.get("problem")].extent;
     set({ start: [clamp(x, left, right), clamp(y, bottom, top)] });
   };
-  const drag = (event) => {
+  grab(landscape, (x, y) => {
     const [left, right, bottom, top] = problems[model.get("problem")].extent;
-    moveTo([left + ((event.offsetX - box.left) / (box.right - box.left)) * (right - left),
-      bottom + ((box.bottom - event.offsetY) / (box.bottom - box.top)) * (top - bottom)]);
-  };
-  landscape.addEventListener("pointerdown", (event) => { landscape.setPointerCapture(event.pointerId); drag(event); });
-  landscape.addEventListener("pointermove", (event) => { if (event.buttons) drag(event); });
-  landscape.addEventListener("keydown", (event) => {
-    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-    if (!way) return;
-    event.preventDefault();
+    moveTo([left + ((x - box.left) / (box.right - box.left)) * (right - left),
+      bottom + ((box.bottom - y) / (box.bottom - box.top)) * (top - bottom)]);
+  }, (dx, dy) => {
     const [left, right] = problems[model.get("problem")].extent, [x, y] = model.get("start");
-    moveTo([x + (way[0] * (right - left)) / 50, y + (way[1] * (right - left)) / 50]);
+    moveTo([x + (dx * (right - left)) / 50, y + (dy * (right - left)) / 50]);
   });
 
   function drawLandscape(colors, path, width, height) {

@@ -1,18 +1,17 @@
 """The run explorer: real training runs, by learning rate and batch size."""
 
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
 import ipywidgets
-import numpy as np
 import traitlets
 
 from gdlib import _check
 from gdlib.sweep import Sweep
 from gdlib.trainer import Divergence
 from gdlib.widgets._base import Drawing, Explorer, module, slider
+from gdlib.widgets._table import as_sweep, finals, nearest, thin
 
 POINTS = 60  # of a curve: enough for the eye, and 9 x 5 x 3 runs stay near 30 kB
 
@@ -20,7 +19,7 @@ POINTS = 60  # of a curve: enough for the eye, and 9 x 5 x 3 runs stay near 30 k
 class RunDrawing(Drawing):
     """Loss curves looked up in a table of runs. The table travels as float32 bytes."""
 
-    _esm = module("runs")
+    _esm = module("curves", "runs")
     table = traitlets.Bytes().tag(sync=True)
     lrs = traitlets.List(traitlets.Float()).tag(sync=True)
     batch_sizes = traitlets.List(traitlets.Int()).tag(sync=True)
@@ -72,12 +71,11 @@ class RunExplorer(Explorer):
         seconds_per_step: Mapping[int, float] | None = None,
         train: Callable[[float, int], Iterable[float]] | None = None,
     ):
-        if not isinstance(runs, Sweep):
-            raise TypeError(f"runs must be what gdlib.sweep returned; got {type(runs).__name__}")
+        as_sweep("runs", runs)
         self._lrs, self._sizes = runs.lr.tolist(), runs.batch_size.tolist()
         setting = [
-            _nearest("lr", _check.positive("lr", lr), self._lrs),
-            _nearest("batch_size", _check.whole("batch_size", batch_size), self._sizes),
+            nearest("lr", _check.positive("lr", lr), self._lrs),
+            nearest("batch_size", _check.whole("batch_size", batch_size), self._sizes),
         ]
         if flops_per_sample is not None:
             _check.positive("flops_per_sample", flops_per_sample)
@@ -86,14 +84,14 @@ class RunExplorer(Explorer):
                 f"seconds_per_step must have the batch sizes {self._sizes}; got {sorted(seconds_per_step)}"
             )
         self._axes = ["steps", "samples"] + ["flops"] * bool(flops_per_sample) + ["seconds"] * bool(seconds_per_step)
-        ends, table = _thin(runs.losses)
+        ends, table = thin(runs.losses, POINTS)
         drawing = RunDrawing(
             table=table.tobytes(),
             lrs=self._lrs,
             batch_sizes=self._sizes,
             seeds=runs.seeds.tolist(),
             ends=ends,
-            finals=_finals(runs),
+            finals=finals(runs),
             setting=setting,
             best=[values.index(v) for values, v in zip((self._lrs, self._sizes), runs.best())],
             flops_per_sample=flops_per_sample or 0.0,
@@ -113,20 +111,18 @@ class RunExplorer(Explorer):
             ),
         }  # fmt: skip
         super().__init__(drawing, sliders, ("axis",))
-        for name, index, values in (("lr", "lr_index", self._lrs), ("batch_size", "batch_index", self._sizes)):
-            self._links.append(
-                traitlets.link((drawing, index), (self, name), transform=(values.__getitem__, values.index))
-            )
+        self._look_up("lr", "lr_index", self._lrs)
+        self._look_up("batch_size", "batch_index", self._sizes)
         self._train = train
         drawing.on_msg(self._answer)
 
     @traitlets.validate("lr")
     def _lr(self, proposal: dict) -> float:
-        return self._lrs[_nearest("lr", _check.positive("lr", proposal["value"]), self._lrs)]
+        return self._lrs[nearest("lr", _check.positive("lr", proposal["value"]), self._lrs)]
 
     @traitlets.validate("batch_size")
     def _batch_size(self, proposal: dict) -> int:
-        return self._sizes[_nearest("batch_size", _check.whole("batch_size", proposal["value"]), self._sizes)]
+        return self._sizes[nearest("batch_size", _check.whole("batch_size", proposal["value"]), self._sizes)]
 
     @traitlets.validate("axis")
     def _axis(self, proposal: dict) -> str:
@@ -149,29 +145,3 @@ class RunExplorer(Explorer):
                 told = str(error)
             finally:
                 drawing.send({"done": told})
-
-
-def _nearest(name: str, value: float, values: list) -> int:
-    """Where in ``values`` the nearest to ``value`` is, by ratio; with a warning where it is not ``value`` itself."""
-    index = min(range(len(values)), key=lambda i: abs(math.log(values[i] / value)))
-    if not math.isclose(values[index], value, rel_tol=1e-9):
-        warnings.warn(
-            f"{name} must be one of the table's, {values}; got {value!r}, took {values[index]!r}", stacklevel=3
-        )
-    return index
-
-
-def _thin(losses: np.ndarray) -> tuple[list[float], np.ndarray]:
-    """At most `POINTS` points a curve, closer together where training begins: the last step of each, and the mean over it."""
-    steps = losses.shape[-1]
-    edges = np.unique(np.round(np.geomspace(1, steps + 1, POINTS + 1)).astype(int)) - 1
-    means = np.stack([losses[..., a:b].mean(-1) for a, b in zip(edges, edges[1:])], axis=-1)
-    return edges[1:].astype(float).tolist(), means.astype("<f4")
-
-
-def _finals(runs: Sweep) -> list[list[list[float] | None]]:
-    """For each learning rate and batch size the final loss: mean, lowest, highest; ``None`` where a seed diverged."""
-    return [
-        [[float(f(v)) for f in (np.mean, np.min, np.max)] if np.isfinite(v).all() else None for v in row]
-        for row in runs.final()
-    ]

@@ -2,12 +2,15 @@
 
 import functools
 import http.server
+import json
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ipywidgets import Widget
+from ipywidgets.embed import dependency_state, embed_data
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
@@ -75,6 +78,24 @@ class Watched:
         return self.page
 
 
+PIXELS = "() => [...document.querySelectorAll('.gd canvas')].map(c => c.toDataURL()).join()"
+
+
+def drawn_after(watched: Watched, act) -> bool:
+    """Whether ``act()`` changes what the widgets show: their pictures, or what they say."""
+
+    def look():
+        return watched.page.evaluate(PIXELS), watched.page.locator(".gd").all_inner_texts()
+
+    before = look()
+    act()
+    for _ in range(20):
+        watched.page.wait_for_timeout(50)
+        if look() != before:
+            return True
+    return False
+
+
 @pytest.fixture
 def visit(browser: Browser, base: str):
     """``visit(path, theme="light", width=1280)`` opens a page of the site and returns it as a `Watched`."""
@@ -92,3 +113,57 @@ def visit(browser: Browser, base: str):
     yield opened
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser) -> Page:
+    page = browser.new_page()
+    page.set_content("<p>a page with nothing on it</p>")
+    return page
+
+
+def call(page: Page, module: str, expression: str, argument: object) -> object:
+    """The value of ``expression`` in the browser, with ``module``'s functions as ``m`` and ``argument`` as ``a``."""
+    script = (
+        "async ([source, a]) => { const url = URL.createObjectURL(new Blob([source], {type: 'text/javascript'}));"
+        f" const m = await import(url); return {expression}; }}"
+    )
+    return page.evaluate(script, [module, argument])
+
+
+def page_of(widget: Widget, theme: str = "light", language: str = "en") -> str:
+    """A page with one widget and no kernel, for a folder in which ``_static`` is the book's."""
+    state = dependency_state([widget], drop_defaults=False)
+    data = embed_data(views=[widget], state=state, drop_defaults=False)
+    back = "#ffffff" if theme == "light" else "#14181e"
+    return (
+        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
+        '<link rel="stylesheet" href="_static/book.css"><script src="_static/vendor/requirejs/require.js"></script>'
+        '<script src="_static/widgets-loader.js"></script><script src="_static/vendor/html-manager/embed-amd.js"></script>'
+        f'</head><body style="background: {back}"><div><script type="application/vnd.jupyter.widget-view+json">'
+        f"{json.dumps(data['view_specs'][0])}</script></div>"
+        f'<script type="application/vnd.jupyter.widget-state+json">{json.dumps(data["manager_state"])}</script></body></html>'
+    )
+
+
+@pytest.fixture
+def alone(browser: Browser, tmp_path: Path):
+    """``alone(widget, theme="light", language="en", width=1280)`` shows a widget on a page of its own, as a `Watched`."""
+    (tmp_path / "_static").symlink_to(ROOT / "book" / "_static")
+    server, contexts = serve(tmp_path), []
+
+    def opened(widget: Widget, theme: str = "light", language: str = "en", width: int = 1280) -> Watched:
+        (tmp_path / "index.html").write_text(page_of(widget, theme, language), encoding="utf-8")
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}))
+        base = f"http://127.0.0.1:{server.server_port}/"
+        watched = Watched(contexts[-1], base)
+        watched.open(base + "index.html")
+        watched.page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0")
+        watched.page.wait_for_load_state("networkidle")
+        return watched
+
+    yield opened
+    for context in contexts:
+        context.close()
+    server.shutdown()

@@ -4,10 +4,9 @@ import json
 import re
 
 import pytest
-from conftest import LIVE, PAGES, SITE, Watched
+from conftest import LIVE, PAGES, SITE, Watched, drawn_after
 
 WIDGET = ".gd canvas"
-PIXELS = "() => [...document.querySelectorAll('.gd canvas')].map(c => c.toDataURL()).join()"
 WAYS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
 
 
@@ -17,21 +16,6 @@ def settle(watched: Watched) -> None:
     if watched.page.locator("script[type='application/vnd.jupyter.widget-view+json']").count():
         watched.page.wait_for_selector(WIDGET)
         watched.page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0")
-
-
-def drawn_after(watched: Watched, act) -> bool:
-    """Whether ``act()`` changes what the widgets show: their pictures, or what they say."""
-
-    def look():
-        return watched.page.evaluate(PIXELS), watched.page.locator(".gd").all_inner_texts()
-
-    before = look()
-    act()
-    for _ in range(20):
-        watched.page.wait_for_timeout(50)
-        if look() != before:
-            return True
-    return False
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -79,7 +63,7 @@ def test_every_control_changes_what_is_drawn(visit, path):
     settle(watched)
     page = watched.page
     handles = page.locator(".noUi-handle")
-    assert handles.count() >= 2
+    assert handles.count() >= 1
     for i in range(handles.count()):
         handle = handles.nth(i)
         moved = drawn_after(watched, lambda h=handle: [h.press("ArrowRight") for _ in range(2)])
@@ -91,7 +75,7 @@ def test_every_control_changes_what_is_drawn(visit, path):
     for name in ("Best setting", "Text's setting", "20 tokens a parameter"):
         for button in page.get_by_role("button", name=name).all():
             page.locator(".noUi-handle").first.press("ArrowLeft")
-            page.locator(".noUi-handle").nth(1).press("ArrowLeft")
+            handles.nth(min(1, handles.count() - 1)).press("ArrowLeft")
             assert drawn_after(watched, button.click) or name == "Best setting", name
     assert watched.wrong == []
 

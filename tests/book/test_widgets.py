@@ -14,9 +14,8 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, SITE, Watched, serve
+from conftest import ROOT, SITE, Watched, call, serve
 from nbclient import NotebookClient
-from playwright.sync_api import Page
 
 from gdlib import descent, problems, sweep, widgets
 from gdlib.data import diabetes
@@ -28,22 +27,6 @@ OWN = {
     "least_squares": problems.LeastSquares(diabetes().train.inputs[:, 4:6], diabetes().train.targets),
     "rosenbrock": problems.Rosenbrock(),
 }
-
-
-@pytest.fixture(scope="module")
-def page(browser) -> Page:
-    page = browser.new_page()
-    page.set_content("<p>a page with nothing on it</p>")
-    return page
-
-
-def call(page: Page, module: str, expression: str, argument: object) -> object:
-    """The value of ``expression`` in the browser, with ``module``'s functions as ``m`` and ``argument`` as ``a``."""
-    script = (
-        "async ([source, a]) => { const url = URL.createObjectURL(new Blob([source], {type: 'text/javascript'}));"
-        f" const m = await import(url); return {expression}; }}"
-    )
-    return page.evaluate(script, [module, argument])
 
 
 @pytest.mark.parametrize("name", OWN)
@@ -282,11 +265,16 @@ def test_in_jupyterlab_the_sliders_are_pythons_values(lab, browser):
 
     def run(index: int) -> None:
         page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
-        cells.nth(index).locator(".cm-content").click()
-        page.keyboard.press("Control+Enter")
+        for _ in range(20):  # while the page is still starting, the keys can be lost
+            cells.nth(index).locator(".cm-content").click()
+            page.keyboard.press("Control+Enter")
+            page.wait_for_timeout(500)
+            if cells.nth(index).locator(".jp-InputPrompt").first.inner_text().strip() != "[ ]:":
+                break
         page.wait_for_function(
             "i => /\\[\\d+\\]/.test(document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[i].textContent)",
             arg=index,
+            timeout=60_000,
         )
 
     run(0)
