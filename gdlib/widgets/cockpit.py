@@ -13,7 +13,7 @@ from gdlib import _check
 from gdlib.divergence import Divergence
 from gdlib.history import History, Step
 from gdlib.trainer import Trainer
-from gdlib.widgets._base import Drawing, Explorer, clamp, module, slider
+from gdlib.widgets._base import Drawing, Explorer, clamp, log_slider, module, slider
 
 LR = (1e-5, 10.0)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -89,10 +89,7 @@ class Cockpit(Explorer):
             batch_index=index,
         )  # fmt: skip
         sliders = {
-            "lr": slider(
-                ipywidgets.FloatLogSlider, description="learning rate", value=lr, min=-5, max=1, step=0.02,
-                readout_format=".3g",
-            ),
+            "lr": log_slider("learning rate", lr, *LR, step=0.02, readout_format=".3g"),
             "batch_index": slider(
                 ipywidgets.SelectionSlider, description="batch size", options=[str(b) for b in BATCH_SIZES], index=index
             ),

@@ -84,7 +84,7 @@ def test_the_page_is_told_every_step_once():
     until(lambda: sent[-1]["state"] == "done")
     losses = [loss for message in sent for loss in message.get("losses", [])]
     assert losses == made.history.loss.tolist()
-    assert [m["at"] for m in sent if "at" in m][0] == 0
+    assert next(m["at"] for m in sent if "at" in m) == 0
     assert not made.running
 
 
