@@ -1,5 +1,6 @@
 """Pictures of runs that answer at once: on a page without a kernel, and in a notebook with one."""
 
+from gdlib.widgets.cockpit import Cockpit
 from gdlib.widgets.cost import CostCalculator
 from gdlib.widgets.descent import DescentExplorer
 from gdlib.widgets.phase import PhaseDiagram
@@ -8,6 +9,7 @@ from gdlib.widgets.runs import RunExplorer
 from gdlib.widgets.schedule import ScheduleWorkshop
 
 __all__ = [
+    "Cockpit",
     "CostCalculator",
     "DescentExplorer",
     "PhaseDiagram",

@@ -1,5 +1,6 @@
 """What the explorers share: sliders and a drawing, linked twice."""
 
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,6 +63,16 @@ class Explorer(ipywidgets.VBox):
 def slider(kind: type, **options: Any) -> ipywidgets.Widget:
     """A slider of the house's width, that acts while it is dragged and can shrink on a phone."""
     return kind(style={"description_width": "105px"}, layout={"width": "400px", "max_width": "100%"}, **options)
+
+
+def log_slider(name: str, value: float, low: float, high: float, step: float, **options: Any) -> ipywidgets.Widget:
+    """A slider over powers of ten, with ``value`` on its raster: one that is not would be moved there in the browser."""
+    offset = math.log10(value) % step
+    bounds = {
+        "min": math.floor(math.log10(low) / step) * step + offset - step,
+        "max": math.ceil(math.log10(high) / step) * step + offset,
+    }
+    return slider(ipywidgets.FloatLogSlider, description=name, value=value, step=step, **bounds, **options)
 
 
 def choice_slider(name: str, values: Sequence[float], value: float) -> ipywidgets.Widget:

@@ -11,6 +11,7 @@ const WORDS = {
     "converges": "收敛", "precision": "精度", "optimiser": "优化器", "hardware": "硬件", "The numbers": "数字",
     "start": "起点", "end": "终点", "weights": "权重", "gradients": "梯度", "optimiser state": "优化器状态",
     "activations": "激活值", "compute": "计算量", "time": "时间", "money": "费用", "memory a device": "每台设备的内存",
+    "Start": "开始", "Pause": "暂停", "Stop": "停止",
     "learning rate": "学习率", "momentum": "动量", "batch size": "批量大小", "parameters": "参数量", "tokens": "词元数", "devices": "设备数",
     "best": "最好", "text": "正文", "days": "天", "years": "年", "hours": "小时", "of": "/", "20 tokens a parameter": "每个参数 20 个词元",
   },

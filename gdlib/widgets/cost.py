@@ -5,7 +5,7 @@ import traitlets
 
 from gdlib import _check
 from gdlib.diagnose import cost
-from gdlib.widgets._base import Drawing, Explorer, clamp, module, slider
+from gdlib.widgets._base import Drawing, Explorer, clamp, log_slider, module, slider
 
 PARAMETERS = (1e6, 1e13)
 TOKENS = (1e6, 1e14)
@@ -89,14 +89,8 @@ class CostCalculator(Explorer):
             **setting,
         )
         sliders = {
-            "parameters": slider(
-                ipywidgets.FloatLogSlider, description="parameters", value=setting["parameters"], min=6, max=13, step=0.05,
-                readout_format=".2s",
-            ),
-            "tokens": slider(
-                ipywidgets.FloatLogSlider, description="tokens", value=setting["tokens"], min=6, max=14, step=0.05,
-                readout_format=".2s",
-            ),
+            "parameters": log_slider("parameters", setting["parameters"], *PARAMETERS, step=0.05, readout_format=".2s"),
+            "tokens": log_slider("tokens", setting["tokens"], *TOKENS, step=0.05, readout_format=".2s"),
             "devices": slider(
                 ipywidgets.IntSlider, description="devices", value=setting["devices"], min=1, max=4096
             ),

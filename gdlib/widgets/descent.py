@@ -7,7 +7,7 @@ import ipywidgets
 import traitlets
 
 from gdlib import _check, data, problems
-from gdlib.widgets._base import Drawing, Explorer, clamp, module, slider
+from gdlib.widgets._base import Drawing, Explorer, clamp, log_slider, module, slider
 
 LR = (1e-4, 10**0.5)
 MOMENTUM = (0.0, 0.98)
@@ -125,10 +125,7 @@ class DescentExplorer(Explorer):
         }
         drawing = DescentDrawing(problems=landscapes(), setting=setting, **setting)
         sliders = {
-            "lr": slider(
-                ipywidgets.FloatLogSlider, description="learning rate", value=setting["lr"], min=-4, max=0.5, step=0.05,
-                readout_format=".4g",
-            ),
+            "lr": log_slider("learning rate", setting["lr"], *LR, step=0.05, readout_format=".4g"),
             "momentum": slider(
                 ipywidgets.FloatSlider, description="momentum", value=setting["momentum"], min=0, max=0.98, step=0.02
             ),

@@ -216,6 +216,15 @@ def test_with_ipywidgets_7_as_on_colab(colabs_ipywidgets, browser, tmp_path):
         server.shutdown()
 
 
+COCKPIT = """
+import torch
+from gdlib import Trainer, data, models, widgets
+trainer = Trainer(models.mlp(64, 16, 10), data.digits().train, torch.nn.functional.cross_entropy, device="cpu")
+cockpit = widgets.Cockpit(trainer, lr=0.01, batch_size=32, steps=1_000_000)
+cockpit
+"""
+
+
 def free_port() -> int:
     with socket.socket() as asking:
         asking.bind(("127.0.0.1", 0))
@@ -232,6 +241,8 @@ def lab(tmp_path_factory):
             "explorer",
             "explorer.lr = 0.1",
             "print('lr', explorer.lr, 'batch', explorer.batch_size, 'seen', seen)",
+            COCKPIT,
+            "print('running', cockpit.running, 'rate', cockpit.lr)",
         ),
         folder / "live.ipynb",
     )
@@ -292,4 +303,19 @@ def test_in_jupyterlab_the_sliders_are_pythons_values(lab, browser):
     page.wait_for_function(
         "() => /Trained here \\(lr 0.1, B 8\\): loss/.test(document.querySelector('.gd-runs').innerText)"
     )
+
+    run(4)
+    cockpit = page.locator(".gd-cockpit")
+    cells.nth(4).scroll_into_view_if_needed()
+    cockpit.get_by_role("button", name="Start").click()
+    page.wait_for_function("() => Number(document.querySelector('.gd-cockpit').dataset.steps) > 50")
+    assert "Running" in cockpit.inner_text()
+    cells.nth(4).locator(".noUi-handle").first.press("ArrowRight")
+    run(5)  # other cells can be used meanwhile
+    cells.nth(5).locator(".jp-OutputArea-output").wait_for()
+    said = cells.nth(5).locator(".jp-OutputArea-output").inner_text().split()
+    assert said[1] == "True"
+    assert float(said[3]) > 0.01
+    cockpit.get_by_role("button", name="Stop").click()
+    page.wait_for_function("() => document.querySelector('.gd-cockpit').dataset.state === 'stopped'")
     page.close()

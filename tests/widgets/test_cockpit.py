@@ -1,0 +1,132 @@
+"""The cockpit's Python face: a real run in a thread, steered while it goes on."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from gdlib import Trainer, data, models, widgets
+
+train = data.digits().train
+cross_entropy = torch.nn.functional.cross_entropy
+
+
+def cockpit(**options) -> tuple[widgets.Cockpit, list]:
+    torch.manual_seed(0)
+    made = widgets.Cockpit(Trainer(models.mlp(64, 16, 10), train, cross_entropy, device="cpu"), **options)
+    sent = []
+    made.drawing.send = sent.append
+    return made, sent
+
+
+def until(condition, seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.005)
+
+
+def test_sliders_act_on_the_very_next_step():
+    made, _ = cockpit(lr=0.1, batch_size=32)
+    made.start()
+    until(lambda: len(made.history) > 20)
+    made.pause()
+    until(lambda: not made.running)
+    time.sleep(0.05)
+    taken = len(made.history)
+    made.lr, made.batch_size = 0.5, 128
+    made.start()
+    until(lambda: len(made.history) > taken + 20)
+    made.stop()
+    lr, size = made.history.lr, made.history.batch_size
+    assert set(lr[:taken]) == {0.1}
+    assert set(lr[taken:]) == {0.5}
+    assert set(size[:taken]) == {32}
+    assert set(size[taken:]) == {128}
+
+
+def test_pause_waits_and_stop_ends_and_start_goes_on():
+    made, _ = cockpit()
+    made.start()
+    assert made.running
+    until(lambda: len(made.history) > 5)
+    made.pause()
+    time.sleep(0.1)
+    waiting = len(made.history)
+    time.sleep(0.2)
+    assert len(made.history) == waiting
+    made.stop()
+    assert not made.running
+    made.start()
+    until(lambda: len(made.history) > waiting + 5)
+    made.stop()
+    assert made.history.index.tolist() == list(range(made.trainer.steps_done))
+
+
+def test_other_work_is_possible_meanwhile():
+    made, _ = cockpit(steps=100_000)
+    made.start()
+    began, taken = time.monotonic(), len(made.history)
+    assert sum(range(1_000_000)) == 499999500000
+    until(lambda: len(made.history) > taken)
+    assert made.running
+    assert time.monotonic() - began < 20
+    made.stop()
+
+
+def test_the_page_is_told_every_step_once():
+    made, sent = cockpit(steps=150)
+    made._answer(made.drawing, {"hello": True}, [])
+    assert sent[0]["state"] == "ready"
+    assert sent[0]["device"] == "cpu, fp32"
+    made._answer(made.drawing, {"do": "start"}, [])
+    until(lambda: sent[-1]["state"] == "done")
+    losses = [loss for message in sent for loss in message.get("losses", [])]
+    assert losses == made.history.loss.tolist()
+    assert next(m["at"] for m in sent if "at" in m) == 0
+    assert not made.running
+
+
+def test_divergence_is_shown():
+    torch.manual_seed(0)
+    made = widgets.Cockpit(
+        Trainer(models.linear(10), data.diabetes().train, torch.nn.functional.mse_loss, device="cpu"), lr=10.0
+    )
+    sent = []
+    made.drawing.send = sent.append
+    made.start()
+    until(lambda: sent and sent[-1]["state"].startswith("the loss is"))
+
+
+def test_the_recording_travels_with_the_drawing():
+    made, _ = cockpit(steps=30)
+    made.start()
+    until(lambda: not made._thread.is_alive())
+    again, _ = cockpit(recorded=made.history, about="one CPU core")
+    columns = np.frombuffer(again.drawing.recording, "<f4").reshape(3, 30)
+    np.testing.assert_allclose(columns, [made.history.loss, made.history.lr, made.history.batch_size], rtol=1e-6)
+    assert repr(again) == "Cockpit(lr=0.1, batch_size=64)"
+
+
+@pytest.mark.parametrize(
+    ("act", "error", "said"),
+    [
+        (lambda: widgets.Cockpit(3), TypeError, "trainer must be a gdlib.Trainer; got int"),
+        (lambda: cockpit(batch_size=3), ValueError, "batch_size must be one of 1, 2, 4"),
+        (lambda: cockpit(lr=-1), ValueError, "lr must be a positive finite number; got -1"),
+        (lambda: cockpit(steps=0), ValueError, "steps must be a whole number of at least 1"),
+        (lambda: cockpit(recorded=[1]), TypeError, "recorded must be a gdlib.History; got list"),
+        (lambda: setattr(cockpit()[0], "batch_size", 7), ValueError, "batch_size must be one of"),
+    ],
+)
+def test_bad_input(act, error, said):
+    with pytest.raises(error, match=said):
+        act()
+
+
+def test_out_of_range_is_clamped_and_said_so():
+    made, _ = cockpit()
+    with pytest.warns(UserWarning, match="lr must lie between 1e-05 and 10; got 50"):
+        made.lr = 50
+    assert made.drawing.lr == made.lr == 10.0
