@@ -1,5 +1,6 @@
 // Runs between require.js and html-manager on pages that hold widgets: says where the vendored files lie, for pages at any
-// depth, and stands in for MathJax 2, which html-manager asks for by name while the page has MathJax 3.
+// depth, stands in for MathJax 2, which html-manager asks for by name while the page has MathJax 3, and gives anywidget the time
+// that a slow phone needs: by itself it gives up on a widget after two seconds.
 (() => {
   const vendor = new URL("vendor/", document.currentScript.src).href;
   window.require.config({
@@ -11,6 +12,9 @@
       "@jupyter-widgets/html-manager/dist": `${vendor}html-manager`,
     },
   });
+
+  const timeout = AbortSignal.timeout.bind(AbortSignal);
+  AbortSignal.timeout = (ms) => timeout(Math.max(ms, 60000));
 
   const Hub = { Queue: ([, , element]) => { if (element?.textContent.includes("$")) window.MathJax.typesetPromise?.([element]); } };
   let mathjax = window.MathJax;
