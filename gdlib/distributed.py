@@ -9,6 +9,7 @@ while torch's engines (DDP, FSDP2) give every process the same weight, :math:`1/
 :math:`N n_r / n`. Leaving this out is right only where N divides every batch.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -105,6 +106,24 @@ def share(batch_size: int) -> tuple[slice, float]:
     if begin == end:
         return slice(batch_size - 1, batch_size), 0.0
     return slice(begin, end), n * (end - begin) / batch_size
+
+
+def micro_batches(batch_size: int, micro: int) -> list[tuple[slice, float]]:
+    """This process's share of a batch in parts of at most ``micro`` samples, each with the weight of its mean.
+
+    Every process has equally many parts: FSDP gathers the parameters for each, and all have to take part in that.
+
+    Example:
+        >>> micro_batches(10, 4)
+        [(slice(0, 3, None), 0.3), (slice(3, 6, None), 0.3), (slice(6, 10, None), 0.4)]
+    """
+    mine, weight = share(batch_size)
+    n, count = mine.stop - mine.start, math.ceil(math.ceil(batch_size / size()) / micro)
+    edges = [mine.start + k * n // count for k in range(count + 1)]
+    return [
+        (slice(a, b), weight * (b - a) / n) if a < b else (slice(mine.stop - 1, mine.stop), 0.0)
+        for a, b in zip(edges, edges[1:])
+    ]
 
 
 @contextmanager

@@ -235,12 +235,11 @@ class Trainer:
 
     def _whole_batch(self, size: int, watch: "Watch") -> Tensor:
         """Gradients and loss of a batch, in micro-batches that fit the memory."""
-        mine, weight = distributed.share(size)
         while True:
-            micro = self.micro_batch_size or mine.stop - mine.start
+            micro = self.micro_batch_size or -(-size // distributed.size())
             state = devices.random_state(self.device)
             try:
-                return self._accumulate(size, mine, weight, micro)
+                return self._accumulate(size, distributed.micro_batches(size, micro))
             except torch.OutOfMemoryError:
                 if micro == 1 or distributed.size() > 1:  # the other processes would wait for ever
                     raise
@@ -251,19 +250,17 @@ class Trainer:
                     torch.cuda.empty_cache()
                 warnings.warn(f"out of memory: micro_batch_size is now {self.micro_batch_size}", stacklevel=5)
 
-    def _accumulate(self, size: int, mine: slice, weight: float, micro: int) -> Tensor:
+    def _accumulate(self, size: int, parts: list[tuple[slice, float]]) -> Tensor:
         self.optimizer.zero_grad()
-        starts, total = range(mine.start, mine.stop, micro), 0.0
-        for start in starts:
-            part = slice(start, min(start + micro, mine.stop))
+        total = 0.0
+        for k, (part, weight) in enumerate(parts, start=1):
             inputs, targets = self._batch(self.samples_seen, size, part)
-            share = weight * (part.stop - start) / (mine.stop - mine.start)
-            with distributed.exchanging(self._module, now=part.stop == mine.stop):
+            with distributed.exchanging(self._module, now=k == len(parts)):
                 with torch.autocast(self.device.type, self.precision.dtype, enabled=self.precision.dtype is not None):
                     loss = self._loss(inputs, targets)
-                scaled = loss if share == 1.0 else loss * share
-                (self._scaler.scale(scaled) if self._scaler else scaled).backward()
-            total = total + scaled.detach()
+                share = loss if weight == 1.0 else loss * weight
+                (self._scaler.scale(share) if self._scaler else share).backward()
+            total = total + share.detach()
         return distributed.mean(total)
 
     def _loss(self, inputs: Tensor, targets: Tensor) -> Tensor:

@@ -28,3 +28,25 @@ def test_unknown_devices(name):
 def test_not_a_device():
     with pytest.raises(TypeError, match="device must be"):
         device.resolve(3)
+
+
+def test_precision_by_device_and_dtype(monkeypatch):
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert device.precision("auto", cpu).name == "fp32"
+    assert device.precision("auto", torch.device("mps")).dtype is None
+    for supported, name in ((True, "bf16"), (False, "fp16")):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, s=supported: s)
+        found = device.precision("auto", cuda)
+        assert found.name == name
+        assert found.reason
+    assert device.precision("auto", cuda, torch.float64) == ("fp32", None, "the model is float64 and keeps it")
+    assert device.precision("fp16", cpu).dtype == torch.float16
+    with pytest.raises(ValueError, match="precision must be one of 'auto', 'fp32', 'bf16', 'fp16'; got 'tf32'"):
+        device.precision("tf32", cpu)
+
+
+def test_random_state_is_put_back():
+    state = device.random_state(torch.device("cpu"))
+    first = torch.rand(3)
+    device.set_random_state(state, torch.device("cpu"))
+    assert torch.equal(torch.rand(3), first)

@@ -67,8 +67,10 @@ def test_many_processes_train_as_one(tmp_path, alone, processes, parallel, size,
     assert many["test"] == pytest.approx(one["test"], rel=1e-8)
 
 
-def test_micro_batches_in_many_processes(tmp_path, alone):
-    many = losses(tmp_path, 2, "ddp", 61, micro="4")
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_micro_batches_in_many_processes(tmp_path, alone, parallel):
+    """Shares of 30 and 31 samples, 15 at a time: two parts would do for one process, the other needs three."""
+    many = losses(tmp_path, 2, parallel, 61, micro="15")
     assert many["losses"] == pytest.approx(alone(61)["losses"], rel=1e-8)
 
 
@@ -161,6 +163,21 @@ def test_shares_cover_the_batch(monkeypatch):
                 total += weight
             assert seen == list(range(batch))
             assert total == pytest.approx(n)
+
+
+def test_micro_batches_cover_every_share_in_equally_many_parts(monkeypatch):
+    for n, batch, micro in ((1, 50, 7), (2, 61, 15), (3, 7, 1), (8, 3, 2)):
+        monkeypatch.setattr(distributed, "size", lambda n=n: n)
+        seen, counts = [], set()
+        for r in range(n):
+            monkeypatch.setattr(distributed, "rank", lambda r=r: r)
+            parts = distributed.micro_batches(batch, micro)
+            assert all(part.stop - part.start <= micro for part, _ in parts)
+            assert sum(weight for _, weight in parts) == pytest.approx(distributed.share(batch)[1])
+            seen += [i for part, weight in parts if weight for i in list(range(batch))[part]]
+            counts.add(len(parts))
+        assert seen == list(range(batch))
+        assert len(counts) == 1
 
 
 def test_two_hosts(tmp_path, alone):

@@ -1,5 +1,8 @@
 """Shapes, the order of layers, and initial weights that follow torch's generator."""
 
+import math
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
@@ -37,3 +40,62 @@ def test_bad_sizes(sizes):
         models.mlp(3.5, 2)
     with pytest.raises(ValueError, match="inputs must be a whole number of at least 1; got 0"):
         models.linear(0)
+
+
+def test_gpt_is_torchs_own_encoder_with_a_causal_mask():
+    """The same weights in ``nn.TransformerEncoderLayer``: the same scores."""
+    torch.manual_seed(0)
+    model = models.gpt(50, context=16, width=32, layers=2, heads=4)
+    for p in model.parameters():  # the start is too tame to tell much
+        torch.nn.init.normal_(p, std=0.3)
+    ids = torch.randint(0, 50, (3, 16))
+    x = model.tokens(ids) + model.positions.weight
+    mask = nn.Transformer.generate_square_subsequent_mask(16)
+    for block in model.blocks:
+        gelu = partial(nn.functional.gelu, approximate="tanh")
+        theirs = nn.TransformerEncoderLayer(32, 4, 128, 0.0, gelu, batch_first=True, norm_first=True)
+        pairs = {
+            "self_attn.in_proj_weight": block.qkv.weight, "self_attn.in_proj_bias": block.qkv.bias,
+            "self_attn.out_proj.weight": block.out.weight, "self_attn.out_proj.bias": block.out.bias,
+            "linear1.weight": block.up.weight, "linear1.bias": block.up.bias, "linear2.weight": block.down.weight,
+            "linear2.bias": block.down.bias, "norm1.weight": block.norm1.weight, "norm1.bias": block.norm1.bias,
+            "norm2.weight": block.norm2.weight, "norm2.bias": block.norm2.bias,
+        }  # fmt: skip
+        theirs.load_state_dict(pairs)
+        x = theirs(x, src_mask=mask, is_causal=True)
+    expected = model.norm(x) @ model.tokens.weight.T
+    torch.testing.assert_close(model(ids), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_gpt_looks_back_alone_and_starts_from_knowing_nothing():
+    torch.manual_seed(0)
+    model = models.gpt(97)
+    ids = torch.randint(0, 97, (2, 64))
+    changed = ids.clone()
+    changed[:, 40] = (ids[:, 40] + 1) % 97
+    before, after = model(ids), model(changed)
+    assert torch.equal(before[:, :40], after[:, :40])
+    assert not torch.equal(before[:, 40:], after[:, 40:])
+    loss = models.next_token_loss(before, torch.randint(0, 97, (2, 64)))
+    assert loss.item() == pytest.approx(math.log(97), rel=0.05)
+    assert model(ids[:, :5]).shape == (2, 5, 97)
+
+
+def test_the_loss_is_the_mean_over_all_tokens():
+    outputs, targets = torch.randn(2, 3, 5), torch.randint(0, 5, (2, 3))
+    by_hand = -outputs.log_softmax(-1).gather(-1, targets[..., None]).mean()
+    assert models.next_token_loss(outputs, targets).item() == pytest.approx(by_hand.item())
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: models.gpt(97, width=100, heads=3), "width must be a multiple of heads = 3; got 100"),
+        (lambda: models.gpt(0), "vocabulary must be a whole number of at least 1; got 0"),
+        (lambda: models.gpt(9, context=4)(torch.zeros(1, 5, dtype=torch.int64)), "ids must have at most 4 tokens"),
+        (lambda: models.recompute(models.mlp(4, 2), models.Block), "model must have a part of the kind Block"),
+    ],
+)
+def test_bad_transformers(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()

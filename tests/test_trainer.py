@@ -347,7 +347,7 @@ def test_any_kind_of_data_trains_alike():
 @pytest.mark.parametrize("micro", [1, 7, 25, 50, 1000])
 @pytest.mark.parametrize("optimizer", [partial(torch.optim.SGD, momentum=0.9), torch.optim.AdamW])
 def test_micro_batches_add_up_to_the_batch(micro, optimizer):
-    """7 leaves a ragged last part of 1."""
+    """7 leaves parts of 6 and of 7."""
     whole, parts = (run_of(20, optimizer=optimizer, lr=0.01, micro_batch_size=m) for m in (None, micro))
     assert parts[0] == pytest.approx(whole[0], rel=2e-5)
     assert torch.allclose(parts[1], whole[1], rtol=1e-3, atol=2e-5)

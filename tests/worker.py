@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 
 from gdlib import Trainer, batching, data, distributed, models, schedules
 
@@ -98,35 +99,31 @@ def mistakes(out: str) -> None:
     """The classic mistakes of data-parallel training, each beside what is right; see tests/test_distributed.py."""
     dist.init_process_group("gloo")
     rank, size = distributed.rank(), distributed.size()
-    x, y = split.train.inputs.double()[:7], split.train.targets[:7]
-    model = plain_model()
-    right = [
-        p.detach().clone() for p in torch.autograd.grad(nn.functional.cross_entropy(model(x), y), model.parameters())
-    ]
-    part, weight = distributed.share(7)
+    x, y = split.train.inputs.double(), split.train.targets
 
-    def exchanged(weight: float, micro: int = 7, sync: str = "last") -> tuple[float, int]:
-        """How far the exchanged gradient is from the right one, and how many values were sent."""
-        ddp, sent = nn.parallel.DistributedDataParallel(plain_model()), [0]
+    def exchanged(n: int, weighted: bool = True, micro: int = 8, sync: str = "last") -> tuple[float, int]:
+        """How far the exchanged gradient of a batch of ``n`` is from the right one, and how many values were sent."""
+        model, (part, weight) = plain_model(), distributed.share(n)
+        right = torch.autograd.grad(nn.functional.cross_entropy(model(x[:n]), y[:n]), list(model.parameters()))
+        ddp, sent = nn.parallel.DistributedDataParallel(model), [0]
 
         def count(state, bucket):
             sent[0] += bucket.buffer().numel()
-            return dist.algorithms.ddp_comm_hooks.default_hooks.allreduce_hook(state, bucket)
+            return default_hooks.allreduce_hook(state, bucket)
 
         ddp.register_comm_hook(None, count)
-        starts = range(part.start, part.stop, micro)
-        for start in starts:
+        for start in range(part.start, part.stop, micro):
             end = min(start + micro, part.stop)
-            share = weight * (end - start) / (part.stop - part.start)
+            share = (weight if weighted else 1.0) * (end - start) / (part.stop - part.start)
             with distributed.exchanging(ddp, now=sync == "every" or end == part.stop):
                 (nn.functional.cross_entropy(ddp(x[start:end]), y[start:end]) * share).backward()
         return max((p.grad - g).abs().max().item() for p, g in zip(ddp.parameters(), right)), sent[0]
 
     found = {
-        "mean of unequal means": exchanged(1.0),
-        "weighted means": exchanged(weight),
-        "exchange at every micro-batch": exchanged(weight, micro=1, sync="every"),
-        "exchange at the last": exchanged(weight, micro=1),
+        "mean of unequal means": exchanged(7, weighted=False),
+        "weighted means": exchanged(7),
+        "exchange at every micro-batch": exchanged(8, micro=1, sync="every"),
+        "exchange at the last": exchanged(8, micro=1),
     }
     sampler = torch.utils.data.distributed.DistributedSampler(range(100), size, rank, shuffle=True)
     orders = [list(sampler) for _ in range(2)]
@@ -134,11 +131,11 @@ def mistakes(out: str) -> None:
     ours = [data.batch_indices(100, 100 * epoch, 100)[slice(rank, None, size)].tolist() for epoch in range(2)]
     found["batch_indices: passes are alike"] = ours[0] == ours[1]
     norm = nn.BatchNorm1d(64).double()
-    norm(x[part])
+    norm(x[:7][distributed.share(7)[0]])
     means = distributed.everyone(norm.running_mean)
     found["batch norm sees its share alone"] = not torch.equal(means[0], means[1])
     whole = nn.BatchNorm1d(64).double()
-    whole(x)
+    whole(x[:7])
     found["batch norm of the share is that of the batch"] = torch.allclose(norm.running_mean, whole.running_mean)
     if rank == 0:
         Path(out).write_text(json.dumps(found))
