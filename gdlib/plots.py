@@ -242,7 +242,7 @@ def steps_to_target(
         ax.plot(line[line <= 3 * fit.size], fit.min_steps * fit.size / line[line <= 3 * fit.size], **faint)
         ax.axhline(fit.min_steps, **faint)
         ax.axvline(fit.size, color=COLORS["batch_size"], lw=1.2, ls=":")
-        label(ax, fit.size, mean.max(), f"critical batch size {fit.size:.2g}", COLORS["batch_size"])
+        label(ax, fit.size, mean.max(), f"critical batch size {fit.size:.0f}", COLORS["batch_size"])
     ax.set(xscale="log", yscale="log", xlabel="batch size", ylabel="steps to the target")
     return ax
 
