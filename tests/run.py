@@ -19,7 +19,7 @@ PARTS = {
     "lint": [[sys.executable, "-m", "ruff", "check", "."], [sys.executable, "-m", "ruff", "format", "--check", "."]],
     "library": [[*LIBRARY, "-m", "not slow"]],
     "processes": [[*LIBRARY, "-m", "slow"]],
-    "notebooks": [[*PYTEST, "--nbval", "book", "-n", "2", "--dist", "loadfile"]],
+    "notebooks": [[*PYTEST, "--nbval", "book"]],
     "site": [["make", "--no-print-directory", "book"]],
     "pages": [[*PYTEST, "tests/book"]],
 }
