@@ -109,7 +109,7 @@ def gpt(vocabulary: int, context: int = 64, width: int = 128, layers: int = 4, h
         >>> import torch
         >>> model = gpt(97)
         >>> model(torch.zeros(2, 10, dtype=torch.int64)).shape, sum(p.numel() for p in model.parameters())
-        (torch.Size([2, 10, 97]), 814080)
+        (torch.Size([2, 10, 97]), 813952)
     """
     sizes = {"vocabulary": vocabulary, "context": context, "width": width, "layers": layers, "heads": heads}
     sizes = {name: _check.whole(name, size) for name, size in sizes.items()}

@@ -14,7 +14,15 @@ ROOT = Path(__file__).parents[1]
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=5"]
 NO_CHROMIUM = "no Chromium: install Debian's or Ubuntu's package chromium, or run .venv/bin/playwright install chromium"
 
-LIBRARY = [*PYTEST, "tests", "gdlib", "--doctest-modules", "--ignore=tests/book", "--ignore=tests/run.py"]
+LIBRARY = [
+    *PYTEST,
+    "tests",
+    "gdlib",
+    "--doctest-modules",
+    "--ignore=tests/book",
+    "--ignore=tests/benchmarks",
+    "--ignore=tests/run.py",
+]
 PARTS = {
     "lint": [[sys.executable, "-m", "ruff", "check", "."], [sys.executable, "-m", "ruff", "format", "--check", "."]],
     "library": [[*LIBRARY, "-m", "not slow"]],
