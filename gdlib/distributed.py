@@ -7,6 +7,10 @@ over the batch is the weighted mean of the processes' means,
 
 while torch's engines (DDP, FSDP2) give every process the same weight, :math:`1/N`. So each multiplies its loss by
 :math:`N n_r / n`. Leaving this out is right only where N divides every batch.
+
+``torchrun --max-restarts 3`` starts all processes again when one dies; with ``Trainer.run(..., checkpoint=path)`` they go on from
+the checkpoint. With torch 2.13 that needs ``TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1`` in the environment: the store that both attempts
+share by default keeps the addresses of the first, and the second waits for them for ever.
 """
 
 import math

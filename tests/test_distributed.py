@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 WORKER = str(Path(__file__).with_name("worker.py"))
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(ROOT)}
+ENVIRONMENT["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # see gdlib.distributed
 
 
 def torchrun(processes: int, *arguments, options: tuple = (), timeout: float = 240) -> subprocess.CompletedProcess:
