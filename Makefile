@@ -19,11 +19,12 @@ $(VENV)/book: $(VENV)/pip pyproject.toml constraints.txt
 	$(PIP) $(call EXTRA,book)
 	@touch $@
 $(VENV)/test: $(VENV)/book
-	@echo "== installing what the tests and notebooks need: torch, ipywidgets, pytest, nbval, Playwright, JupyterLab"
-	$(PIP) -e '.[book,test,lab]'
+	@echo "== installing what the tests and notebooks need: torch, ipywidgets, pytest, nbval, Playwright, JupyterLab,"
+	@echo "   TensorFlow, Transformers (600 MB)"
+	$(PIP) -e '.[book,test,lab,tools]'
 	@touch $@
 $(VENV)/bench: $(VENV)/test
-	@echo "== installing what the races need: Lightning, skorch"
+	@echo "== installing what the races need: Lightning, skorch, torch-lr-finder"
 	$(PIP) -e '.[bench]'
 	@touch $@
 
@@ -49,7 +50,7 @@ lab: $(VENV)/test
 	$(BIN)/jupyter lab book
 
 bench: $(VENV)/bench
-	@failed=0; for race in sweep trainer; do $(BIN)/python tests/benchmarks/$$race.py || failed=1; done; exit $$failed
+	@failed=0; for race in sweep trainer recommend; do $(BIN)/python tests/benchmarks/$$race.py || failed=1; done; exit $$failed
 
 clean:
 	rm -rf $(VENV) _build

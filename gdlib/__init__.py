@@ -1,7 +1,7 @@
 """How large models are trained, small enough to read: the library that the book's chapters import."""
 
-from gdlib import batching, data, descent, diagnose, models, plots, problems, schedules, widgets
-from gdlib.diagnose import gradient_noise_scale, range_test
+from gdlib import batching, data, descent, diagnose, models, optim, plots, problems, schedules, widgets
+from gdlib.diagnose import gradient_noise_scale, range_test, recommend
 from gdlib.divergence import Divergence
 from gdlib.history import History, Step
 from gdlib.sweep import Sweep, sweep
@@ -20,9 +20,11 @@ __all__ = [
     "diagnose",
     "gradient_noise_scale",
     "models",
+    "optim",
     "plots",
     "problems",
     "range_test",
+    "recommend",
     "schedules",
     "sweep",
     "widgets",

@@ -1,6 +1,7 @@
-"""python -m gdlib train | sweep | devices: the library from the shell, under torchrun too."""
+"""python -m gdlib train | sweep | recommend | devices: the library from the shell, under torchrun too."""
 
 import argparse
+import importlib
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +13,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from gdlib import data, device, distributed, models, schedules
+from gdlib.diagnose import recommend
 from gdlib.divergence import Divergence
 from gdlib.history import History
 from gdlib.sweep import sweep
@@ -89,6 +91,21 @@ def parser() -> argparse.ArgumentParser:
     grid.add_argument("--optimizer", choices=("sgd", "adam"), default="sgd", help="how gradients become steps")
     grid.add_argument("--out", type=Path, help="write the losses here, as .npz for gdlib.Sweep.load")
 
+    choose = commands.add_parser(
+        "recommend", help="choose a learning rate and a batch size for a model of yours", **show
+    )
+    choose.add_argument(
+        "setup",
+        help="module:function, from the present folder; the function returns (make_model, dataset, loss_fn, optimizer), as"
+        f" gdlib.recommend takes them. Or one of: {', '.join(TASKS)}",
+    )
+    choose.add_argument("--budget", type=int, help="samples that your run will see; 20 times the data set if not given")
+    choose.add_argument("--validation", type=float, default=0.2, help="share of the samples to judge by")
+    choose.add_argument("--precision", choices=("auto", *device.PRECISIONS), default="auto", help="see: devices")
+    choose.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps")
+    choose.add_argument("--seed", type=int, default=0, help="of the first run")
+    choose.add_argument("--report", type=Path, help="write an HTML page with pictures here")
+
     commands.add_parser("devices", help="say what this machine has, and what would be used, and why")
     return top
 
@@ -158,12 +175,46 @@ def run_sweep(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_recommend(options: argparse.Namespace) -> int:
+    found = recommend(
+        *_setup(options.setup), options.budget, options.validation, options.device, options.precision, options.seed,
+        progress=True,
+    )  # fmt: skip
+    print(found)
+    for name, reason in found.reasons.items():
+        print(f"{name.replace('_', ' ')}: {reason}")
+    if options.report:
+        found.report(options.report)
+        print(f"report in {options.report}")
+    return 0
+
+
+def _setup(name: str) -> tuple:
+    """(make_model, dataset, loss_fn, optimizer) of one of `TASKS`, or from a function named as module:function."""
+    if name in TASKS:
+        task = TASKS[name]
+        return task.model, task.split().train, task.loss_fn, OPTIMIZERS[task.optimizer]
+    module, colon, function = name.partition(":")
+    if not colon:
+        raise ValueError(f"setup must be module:function or one of {', '.join(TASKS)}; got {name!r}")
+    sys.path.insert(0, "")
+    try:
+        made = getattr(importlib.import_module(module), function)()
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise ValueError(f"setup must name a function that can be imported; got {name!r}: {error}") from error
+    if not isinstance(made, tuple) or len(made) != 4:
+        raise TypeError(
+            f"setup must return (make_model, dataset, loss_fn, optimizer); {name} gave {type(made).__name__}"
+        )
+    return made
+
+
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if options.command == "devices":
         print(device.report())
         return 0
-    commands: dict[str, Any] = {"train": run_train, "sweep": run_sweep}
+    commands: dict[str, Any] = {"train": run_train, "sweep": run_sweep, "recommend": run_recommend}
     try:
         return commands[options.command](options)
     except (ValueError, TypeError, OSError, Divergence) as error:

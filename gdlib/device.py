@@ -1,5 +1,6 @@
 """Which device a run uses, in which precision, and why."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -51,6 +52,10 @@ class Precision(NamedTuple):
     name: str
     dtype: torch.dtype | None
     reason: str
+
+    def autocast(self, device: torch.device) -> AbstractContextManager:
+        """Within it, operations on ``device`` are computed in this precision."""
+        return torch.autocast(device.type, self.dtype) if self.dtype else nullcontext()
 
 
 def precision(wanted: str, device: torch.device, dtype: torch.dtype = torch.float32) -> Precision:

@@ -16,7 +16,7 @@ share by default keeps the addresses of the first, and the second waits for them
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -121,6 +121,8 @@ def micro_batches(batch_size: int, micro: int) -> list[tuple[slice, float]]:
         >>> micro_batches(10, 4)
         [(slice(0, 3, None), 0.3), (slice(3, 6, None), 0.3), (slice(6, 10, None), 0.4)]
     """
+    if size() == 1 and batch_size <= micro:
+        return [(slice(0, batch_size), 1.0)]
     mine, weight = share(batch_size)
     n, count = mine.stop - mine.start, math.ceil(math.ceil(batch_size / size()) / micro)
     edges = [mine.start + k * n // count for k in range(count + 1)]
@@ -130,16 +132,13 @@ def micro_batches(batch_size: int, micro: int) -> list[tuple[slice, float]]:
     ]
 
 
-@contextmanager
-def exchanging(module: nn.Module, now: bool) -> Iterator[None]:
+def exchanging(module: nn.Module, now: bool) -> AbstractContextManager:
     """Exchange gradients in the backward pass within, or not: only the last of several micro-batches has to."""
     if isinstance(module, DistributedDataParallel) and not now:
-        with module.no_sync():
-            yield
-        return
-    if hasattr(module, "set_requires_gradient_sync"):  # FSDP2's
+        return module.no_sync()
+    if size() > 1 and hasattr(module, "set_requires_gradient_sync"):  # FSDP2's
         module.set_requires_gradient_sync(now)
-    yield
+    return nullcontext()
 
 
 def mean(value: Tensor) -> Tensor:

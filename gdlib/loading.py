@@ -53,8 +53,10 @@ def _from_tensors(data: Dataset, seed: int, device: torch.device) -> tuple[Sourc
     n = len(data)
 
     def batch(samples_seen: int, batch_size: int, part: slice) -> Batch:
-        rows = batch_indices(n, samples_seen, batch_size, seed, where)[part]
-        return _moved((data.inputs[rows], data.targets[rows]), device)
+        rows = batch_indices(n, samples_seen, batch_size, seed, where)
+        if part.stop - part.start < batch_size:
+            rows = rows[part]
+        return _moved((data.inputs.index_select(0, rows), data.targets.index_select(0, rows)), device)
 
     return batch, n
 

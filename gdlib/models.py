@@ -1,6 +1,7 @@
 """Small models. Their initial weights come from torch's global generator: call ``torch.manual_seed`` first."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -44,6 +45,43 @@ def mlp(*sizes: int) -> nn.Sequential:
     for inputs, outputs in zip(sizes, sizes[1:]):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def convnet(shape: Sequence[int], *channels: int, outputs: int = 10, kernel: int = 3) -> nn.Sequential:
+    """A convolutional network: ``(n, product of shape) -> (n, outputs)``, as flat as the inputs of `mlp`.
+
+    Each layer slides its filters over the places that are left, two at a time (stride 2), and is followed by ReLU: so many
+    places halve, rounded up, from layer to layer. A linear layer reads what remains.
+
+    Args:
+        shape: of one sample: ``(length,)`` for a curve, ``(height, width)`` for a picture.
+        channels: how many filters each layer has; at least one layer.
+        outputs: how many numbers come out.
+        kernel: how many places a filter spans in each direction; odd.
+
+    Raises:
+        TypeError, ValueError: if an argument is not what is said above.
+
+    Example:
+        >>> import torch
+        >>> convnet((8, 8), 16, 32)(torch.zeros(5, 64)).shape, convnet((40,), 25, 25, 25, kernel=5)(torch.zeros(5, 40)).shape
+        (torch.Size([5, 10]), torch.Size([5, 10]))
+    """
+    shape = [_check.whole("shape", size) for size in shape]
+    channels = [_check.whole("channels", count) for count in channels]
+    outputs, kernel = _check.whole("outputs", outputs), _check.whole("kernel", kernel)
+    if len(shape) not in (1, 2):
+        raise ValueError(f"shape must be (length,) or (height, width); got {tuple(shape)}")
+    if not channels:
+        raise ValueError("channels must name at least one layer; got none")
+    if kernel % 2 == 0:
+        raise ValueError(f"kernel must be odd, to have a middle; got {kernel}")
+    conv = nn.Conv1d if len(shape) == 1 else nn.Conv2d
+    layers: list[nn.Module] = [nn.Unflatten(-1, (1, *shape))]
+    for before, after in zip([1, *channels], channels):
+        layers += [conv(before, after, kernel, stride=2, padding=kernel // 2), nn.ReLU()]
+        shape = [(size + 1) // 2 for size in shape]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * math.prod(shape), outputs))
 
 
 class Block(nn.Module):

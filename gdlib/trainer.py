@@ -256,7 +256,7 @@ class Trainer:
         for k, (part, weight) in enumerate(parts, start=1):
             inputs, targets = self._batch(self.samples_seen, size, part)
             with distributed.exchanging(self._module, now=k == len(parts)):
-                with torch.autocast(self.device.type, self.precision.dtype, enabled=self.precision.dtype is not None):
+                with self.precision.autocast(self.device):
                     loss = self._loss(inputs, targets)
                 share = loss if weight == 1.0 else loss * weight
                 (self._scaler.scale(share) if self._scaler else share).backward()
@@ -337,10 +337,7 @@ class Trainer:
         if n is None:
             raise TypeError(f"data must have a length to be evaluated on; got {type(data).__name__}")
         loss, right, judged = 0.0, 0, 0
-        with (
-            evaluating(self.model),
-            torch.autocast(self.device.type, self.precision.dtype, enabled=self.precision.dtype is not None),
-        ):
+        with evaluating(self.model), self.precision.autocast(self.device):
             for start in range(0, n, 2048):
                 inputs, targets = batch(0, n, slice(start, min(start + 2048, n)))
                 outputs = self.model(inputs)

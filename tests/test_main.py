@@ -100,3 +100,30 @@ def test_errors_are_one_line_and_help_names_the_tasks(capsys):
     assert left.value.code == 0
     said = capsys.readouterr().out
     assert all(task in said for task in TASKS)
+
+
+def test_recommend_takes_a_function_of_ones_own(tmp_path, monkeypatch, capsys):
+    (tmp_path / "mine.py").write_text(
+        "import torch\nfrom gdlib import data, models\n\n\ndef setup():\n"
+        "    return lambda: models.linear(10), data.diabetes().train, torch.nn.functional.mse_loss, torch.optim.SGD\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["recommend", "mine:setup", "--budget", "400", "--report", "report.html", "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "Recommendation(lr=" in said
+    assert "batch size: the noise scale is about" in said
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("setup", "said"),
+    [
+        ("nothing", "setup must be module:function or one of digits"),
+        ("no_such_module:setup", "setup must name a function that can be imported"),
+        ("json:no_such_function", "setup must name a function that can be imported"),
+        ("gdlib.device:report", "setup must return (make_model, dataset, loss_fn, optimizer)"),
+    ],
+)
+def test_recommend_says_what_is_wrong_with_a_setup(setup, said, capsys):
+    assert main(["recommend", setup]) == 1
+    assert said in capsys.readouterr().err

@@ -42,6 +42,37 @@ def test_bad_sizes(sizes):
         models.linear(0)
 
 
+@pytest.mark.parametrize(("shape", "conv"), [((9,), nn.functional.conv1d), ((7, 5), nn.functional.conv2d)])
+def test_convnet_is_strided_convolutions_with_relu_and_a_linear_layer(shape, conv):
+    model = models.convnet(shape, 3, 4, outputs=2, kernel=3)
+    x = torch.randn(6, math.prod(shape))
+    first, second, last = (layer for layer in model if hasattr(layer, "weight"))
+    hidden = conv(x.view(6, 1, *shape), first.weight, first.bias, stride=2, padding=1).clamp(min=0)
+    hidden = conv(hidden, second.weight, second.bias, stride=2, padding=1).clamp(min=0)
+    torch.testing.assert_close(model(x), last(hidden.flatten(1)))
+
+
+def test_convnet_of_mnist1d_has_the_size_that_its_layers_say():
+    """6 numbers a filter in the first layer, 126 in the two others, and 126 for each class."""
+    assert sum(p.numel() for p in models.convnet((40,), 25, 25, 25, kernel=5).parameters()) == 7710
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (((8, 8),), "channels must name at least one layer"),
+        (((2, 8, 8), 4), "shape must be \\(length,\\) or \\(height, width\\)"),
+        (((0,), 4), "shape must be a whole number of at least 1"),
+        (((8,), 0), "channels must be a whole number of at least 1"),
+    ],
+)
+def test_bad_convnets(arguments, said):
+    with pytest.raises(ValueError, match=said):
+        models.convnet(*arguments)
+    with pytest.raises(ValueError, match="kernel must be odd"):
+        models.convnet((8,), 4, kernel=2)
+
+
 def test_gpt_is_torchs_own_encoder_with_a_causal_mask():
     """The same weights in ``nn.TransformerEncoderLayer``: the same scores."""
     torch.manual_seed(0)
