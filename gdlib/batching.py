@@ -13,7 +13,7 @@ from gdlib.schedules import Schedule, as_schedule, passing_on
 BatchSize = Callable[[int], int]
 
 RULES = {"linear": 1.0, "sqrt": 0.5, "none": 0.0}
-"""The power of the batch size with which the learning rate grows: proportionally (Goyal et al. 2017) under SGD, as the square
+"""The power of the batch size with which the learning rate grows; proportionally (Goyal et al. 2017) under SGD, as the square
 root (Malladi et al. 2022) under Adam, or not at all."""
 
 

@@ -66,7 +66,13 @@ class Dataset:
 
 
 class Split(NamedTuple):
-    """A data set in two parts that share no sample: one to train on, one to test on."""
+    """A data set in two parts that share no sample: one to train on, one to test on.
+
+    Example:
+        >>> train, test = diabetes()
+        >>> len(train), len(test)
+        (354, 88)
+    """
 
     train: Dataset
     test: Dataset

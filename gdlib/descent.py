@@ -23,6 +23,12 @@ class Path:
         losses: ``(steps + 1,)``, the loss at each of them.
         converged: whether the gradient's norm fell to the tolerance, where one was given.
         diverged: whether the path ended higher than it began, or not at a finite number at all.
+
+    Example:
+        >>> from gdlib import problems
+        >>> path = descend(problems.Quadratic((1.0, 10.0)), start=(1.0, 1.0), lr=0.1, steps=50)
+        >>> path.points.shape, path.losses.shape, path.diverged
+        (torch.Size([51, 2]), torch.Size([51]), False)
     """
 
     points: Tensor
@@ -32,7 +38,7 @@ class Path:
 
     @property
     def steps(self) -> int:
-        """Number of steps taken: fewer than asked for where the path converged or ran away."""
+        """Number of steps taken, fewer than asked for where the path converged or ran away."""
         return len(self.losses) - 1
 
 

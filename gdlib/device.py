@@ -47,6 +47,10 @@ class Precision(NamedTuple):
         name: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
         dtype: what ``torch.autocast`` computes in; ``None`` for no autocast, so that the model keeps its own dtype.
         reason: a sentence.
+
+    Example:
+        >>> precision("fp32", torch.device("cpu"))
+        Precision(name='fp32', dtype=None, reason='as asked for')
     """
 
     name: str
@@ -92,7 +96,12 @@ def precision(wanted: str, device: torch.device, dtype: torch.dtype = torch.floa
 
 
 def report() -> str:
-    """What was found on this machine and what ``"auto"`` makes of it, as ``python -m gdlib devices`` prints it."""
+    """What was found on this machine and what ``"auto"`` makes of it, as ``python -m gdlib devices`` prints it.
+
+    Example:
+        >>> report().splitlines()[0].startswith("torch ")
+        True
+    """
     chosen = resolve("auto")
     lines = [f"torch {torch.__version__}"]
     for index in range(torch.cuda.device_count()):

@@ -20,6 +20,15 @@ class Divergence(ArithmeticError):
         step: number of the step that failed, counted from 0.
         lr: its learning rate; NaN where the optimizer kept its own.
         loss: its loss, NaN or infinity.
+
+    Example:
+        >>> from gdlib import Trainer, data, models
+        >>> trainer = Trainer(models.linear(10), data.diabetes().train, torch.nn.functional.mse_loss, lr=10.0)
+        >>> try:
+        ...     _ = trainer.fit(1000)
+        ... except Divergence as error:
+        ...     print(error.lr, math.isfinite(error.loss))
+        10.0 False
     """
 
     def __init__(self, step: int, lr: float, loss: float):

@@ -21,6 +21,15 @@ class Step:
         lr: learning rate it used; NaN where the optimizer kept its own.
         batch_size: samples in its batch.
         samples_seen: samples used up to and including this step.
+
+    Example:
+        >>> import torch
+        >>> from gdlib import Trainer, data, models
+        >>> _ = torch.manual_seed(0)
+        >>> trainer = Trainer(models.linear(10), data.diabetes().train, torch.nn.functional.mse_loss, lr=0.05, batch_size=32)
+        >>> step = next(trainer.run(1))
+        >>> step.index, step.lr, step.batch_size, step.samples_seen, step.loss > 0, step.grad_norm > 0
+        (0, 0.05, 32, 32, True, True)
     """
 
     __slots__ = ("_loss", "_trainer", "batch_size", "index", "lr", "samples_seen")

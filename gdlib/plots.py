@@ -35,7 +35,13 @@ CYCLE = ["#1f8ac0", "#d95f02", "#1b9e77", "#9467bd", "#c2a000", "#d6589f"]
 
 
 def style() -> None:
-    """Set matplotlib's defaults to the house's. Each chapter's first cell calls this."""
+    """Set matplotlib's defaults to the house's. Each chapter's first cell calls this.
+
+    Example:
+        >>> style()
+        >>> plt.rcParams["axes.spines.top"]
+        False
+    """
     grey = COLORS["text"]
     plt.rcParams.update(
         {
@@ -74,7 +80,14 @@ def style() -> None:
 
 
 def label(ax: Axes, x: float, y: float, text: str, color: str | None = None, **options: Any) -> None:
-    """Write ``text`` at a point of the data, in the colour of the line it names: read at once, where a legend is looked up."""
+    """Write ``text`` at a point of the data, in the colour of the line it names: read at once, where a legend is looked up.
+
+    Example:
+        >>> ax = plt.figure().gca()
+        >>> label(ax, 1.0, 2.0, "train", COLORS["train"])
+        >>> ax.texts[0].get_text()
+        'train'
+    """
     options = {"xytext": (5, 0), "textcoords": "offset points", "va": "center", "fontsize": "small"} | options
     ax.annotate(text, (x, y), color=color or COLORS["text"], **options)
 
@@ -97,6 +110,13 @@ def contours(
 
     Raises:
         ValueError: if the problem has not two parameters.
+
+    Example:
+        >>> from gdlib import descent, problems
+        >>> bowl = problems.Quadratic((1.0, 10.0))
+        >>> ax = contours(bowl, descent.descend(bowl, start=(1.0, 1.0), lr=0.1, steps=20), labels=["lr 0.1"])
+        >>> ax.get_xlabel()
+        '$w_1$'
     """
     if problem.dim != 2:
         raise ValueError(f"problem must have two parameters to be drawn; got {problem.dim}")
@@ -135,6 +155,11 @@ def losses(
         colors: a colour for each run; the house's in turn if empty.
         floor: subtracted from every loss, such as the loss at the minimum.
         ax: where to draw; ``None`` makes a new figure.
+
+    Example:
+        >>> ax = losses([np.array([2.0, 1.0, 0.5])], labels=["a run"])
+        >>> ax.get_yscale()
+        'log'
     """
     ax = ax or plt.figure().gca()
     for i, run in enumerate(runs):
@@ -169,6 +194,12 @@ def schedules(
         colors: a colour for each; the house's in turn if empty.
         quantity: what the numbers are, for the axis.
         ax: where to draw; ``None`` makes a new figure.
+
+    Example:
+        >>> from gdlib import schedules as rates
+        >>> ax = schedules([rates.cosine(0.1, 100), rates.constant(0.05)], 100, labels=["cosine", "constant"])
+        >>> len(ax.lines)
+        2
     """
     ax = ax or plt.figure().gca()
     at = range(_check.whole("steps", steps))
@@ -183,7 +214,15 @@ def schedules(
 
 
 def range_test(found: RangeTest, ax: Axes | None = None) -> Axes:
-    """Loss against the rising learning rate: each batch's, the smoothed curve, and the suggestion on it."""
+    """Loss against the rising learning rate: each batch's, the smoothed curve, and the suggestion on it.
+
+    Example:
+        >>> lrs = np.geomspace(1e-4, 1.0, 50)
+        >>> seen = 2.0 - 1.5 / (1 + (0.1 / lrs) ** 2)
+        >>> ax = range_test(RangeTest(lrs, seen, seen, suggestion=0.1, reason="the steepest fall"))
+        >>> ax.texts[0].get_text()
+        'suggested: 0.1'
+    """
     ax = ax or plt.figure().gca()
     ax.plot(found.lrs, found.losses, ".", color=COLORS["measured"], ms=3, alpha=0.6)
     ax.plot(found.lrs, found.smoothed, color=COLORS["measured"])
@@ -201,6 +240,11 @@ def heat_map(runs: Sweep, ax: Axes | None = None) -> Axes:
     """Final loss over learning rate × batch size, the mean over the seeds; dots at each batch size's best rate.
 
     A cell with a cross holds a seed that diverged. Colours are spaced by the logarithm of the loss.
+
+    Example:
+        >>> runs = Sweep(np.array([0.1, 1.0]), np.array([8, 32]), np.array([0]), np.ones((2, 2, 1, 10), np.float32))
+        >>> heat_map(runs).get_xlabel()
+        'batch size'
     """
     ax = ax or plt.figure(figsize=(6.0, 4.2)).gca()
     final = runs.final().mean(-1)
@@ -230,6 +274,12 @@ def steps_to_target(
         steps: ``(n,)``, or ``(n, seeds)``: their mean is drawn with the range between lowest and highest.
         fit: what `gdlib.diagnose.fit_critical_batch` returned; its curve, asymptotes and critical batch size are drawn.
         ax: where to draw; ``None`` makes a new figure.
+
+    Example:
+        >>> from gdlib.diagnose import fit_critical_batch
+        >>> sizes, steps = [4, 16, 64, 256], [550, 175, 81, 58]
+        >>> steps_to_target(sizes, np.array(steps), fit_critical_batch(sizes, steps)).get_ylabel()
+        'steps to the target'
     """
     ax = ax or plt.figure().gca()
     b, values = np.asarray(batch_size, dtype=float), np.asarray(steps, dtype=float).reshape(len(batch_size), -1)
@@ -257,6 +307,11 @@ def loss_against_lr(runs: Sweep, batch_size: int | None = None, ax: Axes | None 
 
     Raises:
         ValueError: if ``batch_size`` is not one of the sweep's.
+
+    Example:
+        >>> runs = Sweep(np.array([0.1, 1.0]), np.array([8]), np.array([0]), np.ones((2, 1, 1, 10), np.float32))
+        >>> loss_against_lr(runs, batch_size=8).get_xlabel()
+        'learning rate'
     """
     ax = ax or plt.figure().gca()
     sizes = runs.batch_size.tolist()

@@ -18,7 +18,21 @@ from gdlib import _check
 
 
 class Problem(Protocol):
-    """What `gdlib.descent.descend` and `gdlib.plots.contours` need of a loss."""
+    """What `gdlib.descent.descend` and `gdlib.plots.contours` need of a loss.
+
+    Example:
+        >>> class Slope:  # whatever has these is a problem
+        ...     dim, minimum = 1, torch.zeros(1, dtype=torch.float64)
+        ...
+        ...     def loss(self, w):
+        ...         return w.abs().sum(-1)
+        ...
+        ...     def gradient(self, w):
+        ...         return w.sign()
+        >>> from gdlib import descent
+        >>> descent.descend(Slope(), start=(1.0,), lr=0.25, steps=4).losses.tolist()
+        [1.0, 0.75, 0.5, 0.25, 0.0]
+    """
 
     dim: int
     minimum: Tensor

@@ -36,6 +36,12 @@ class Sweep:
         seeds: the seeds, ``(S,)``.
         losses: ``(L, B, S, steps)``, float32; the loss of each step's batch before its update, infinite from the step at
             which a run diverged.
+
+    Example:
+        >>> losses = np.array([[[[2.0, 1.0, 0.5]]], [[[2.0, 1.5, 1.2]]]], dtype=np.float32)  # two rates, one size, one seed, three steps
+        >>> runs = Sweep(np.array([0.1, 0.01]), np.array([32]), np.array([0]), losses)
+        >>> runs.best(), runs.steps_to(1.0, window=1)[:, 0, 0].tolist()
+        ((0.1, 32), [2.0, inf])
     """
 
     lr: np.ndarray

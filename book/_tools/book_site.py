@@ -1,7 +1,15 @@
-"""A Sphinx extension for the one thing `_config.yml` cannot say: which scripts go on which page."""
+"""A Sphinx extension for what `_config.yml` cannot say: which scripts go on which page, and where the library is."""
+
+import sys
+from pathlib import Path
+from typing import Any
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.ext.autodoc.mock import _MockObject
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+_MockObject.__or__ = _MockObject.__ror__ = lambda self, other: Any  # for annotations such as str | torch.device
 
 
 def leave_scripts_to_their_pages(app: Sphinx, config: Config) -> None:

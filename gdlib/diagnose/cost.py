@@ -14,6 +14,10 @@ class Hardware(NamedTuple):
 
     ``peak`` is in FLOP/s by precision, dense and without sparsity, as its maker's data sheet gives it; ``memory`` in bytes;
     ``price`` in US dollars an hour, a round figure for renting one on demand in 2025, to be replaced by your own.
+
+    Example:
+        >>> HARDWARE["H100"].memory / 1e9
+        80.0
     """
 
     peak: dict[str, float]
@@ -28,7 +32,7 @@ HARDWARE = {
 }
 
 STATE_BYTES = {"sgd": 0, "momentum": 4, "adamw": 8}
-"""Bytes of optimiser state a parameter needs: none, one or two fp32 numbers."""
+"""Bytes of optimiser state that a parameter needs, for none, one or two fp32 numbers."""
 
 
 def training_flops(parameters: float, tokens: float) -> float:

@@ -27,6 +27,10 @@ class NoiseScale:
         trace: :math:`\operatorname{tr}\Sigma`, the variance of one sample's gradient, summed over the parameters.
         gradient_norm2: :math:`|G|^2`, the square of the mean gradient's norm. An estimate may be negative.
         interval: bounds of ``simple``, at the confidence asked for.
+
+    Example:
+        >>> NoiseScale(simple=50.0, trace=100.0, gradient_norm2=2.0, interval=(40.0, 62.0)).simple
+        50.0
     """
 
     simple: float
@@ -167,6 +171,11 @@ class CriticalBatch:
         size: the critical batch size, in samples.
         size_error: its standard error, as a factor: 1.2 says that a fifth more or less would fit nearly as well.
         min_steps: the steps that the largest batch still needs.
+
+    Example:
+        >>> fit = CriticalBatch(size=40.0, size_error=1.1, min_steps=24.0)
+        >>> float(fit.steps(40))  # at the critical batch size, twice the fewest steps
+        48.0
     """
 
     size: float

@@ -30,6 +30,11 @@ class RangeTest:
             it the suggestion, by a factor of three or so.
         suggestion: the rate at which the smoothed loss fell most steeply against log(lr); ``None`` where it never fell.
         reason: a sentence that says where the suggestion comes from.
+
+    Example:
+        >>> found = RangeTest(np.array([0.1, 1.0]), np.array([2.0, 1.0]), np.array([1.8, 1.2]), 0.3, "because")
+        >>> found
+        RangeTest(2 rates from 0.1 to 1, suggestion 0.3)
     """
 
     lrs: np.ndarray

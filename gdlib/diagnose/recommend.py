@@ -42,6 +42,10 @@ class Trial:
         share: of the budget, in samples; 1 is a whole run.
         seed: of its weights and its order.
         loss: on the validation samples, at the end; infinite where it diverged.
+
+    Example:
+        >>> Trial(lr=0.1, batch_size=32, shape="linear", warmup=0, steps=100, share=0.1, seed=0, loss=0.5).loss
+        0.5
     """
 
     lr: float
@@ -72,6 +76,14 @@ class Recommendation:
         found: the range test.
         noise: the noise scale, at the times in ``probes``.
         probes: steps of the pilot run after which it was measured.
+
+    Example:
+        >>> from gdlib import Trainer, data, models
+        >>> train = data.diabetes().train
+        >>> found = recommend(lambda: models.linear(10), train, nn.functional.mse_loss, budget=400)
+        >>> trainer = Trainer(models.linear(10), train, nn.functional.mse_loss, lr=found.schedule, batch_size=found.batch_size)
+        >>> len(trainer.fit(found.steps)) == found.steps
+        True
     """
 
     lr: float
@@ -95,7 +107,7 @@ class Recommendation:
 
     @property
     def noise_scale(self) -> float:
-        """The simple noise scale: mean trace over mean squared gradient norm; infinite where that is not positive."""
+        """The simple noise scale, mean trace over mean squared gradient norm; infinite where that is not positive."""
         return _together(self.noise)
 
     def __repr__(self) -> str:

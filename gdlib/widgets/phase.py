@@ -54,6 +54,12 @@ class PhaseDiagram(Explorer):
 
     Raises:
         TypeError, ValueError: if an argument is not what is said above.
+
+    Example:
+        >>> import numpy as np
+        >>> losses = np.linspace(2, 1, 40, dtype=np.float32) * np.ones((2, 2, 1, 1), np.float32)
+        >>> PhaseDiagram({"SGD": Sweep(np.array([0.1, 1.0]), np.array([8, 32]), np.array([0]), losses)}, lr=0.1, batch_size=8)
+        PhaseDiagram(optimizer='SGD', lr=0.1, batch_size=8, compare='steps')
     """
 
     optimizer = traitlets.Any()

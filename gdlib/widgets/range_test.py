@@ -48,6 +48,12 @@ class RangeTestExplorer(Explorer):
 
     Raises:
         TypeError, ValueError: if an argument is not what is said above.
+
+    Example:
+        >>> import numpy as np
+        >>> lrs, losses = np.array([0.01, 0.1, 1.0]), np.array([2.0, 1.0, 1.5])
+        >>> RangeTestExplorer(RangeTest(lrs, losses, losses, suggestion=0.1, reason="the steepest fall"))
+        RangeTestExplorer(lr=0.1)
     """
 
     lr = traitlets.Any()

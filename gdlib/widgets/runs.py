@@ -55,6 +55,12 @@ class RunExplorer(Explorer):
 
     Raises:
         TypeError, ValueError: if an argument is not what is said above.
+
+    Example:
+        >>> import numpy as np
+        >>> losses = np.linspace(2, 1, 40, dtype=np.float32) * np.ones((2, 2, 1, 1), np.float32)
+        >>> RunExplorer(Sweep(np.array([0.1, 1.0]), np.array([8, 32]), np.array([0]), losses), lr=0.1, batch_size=32)
+        RunExplorer(lr=0.1, batch_size=32, axis='steps')
     """
 
     lr = traitlets.Any()

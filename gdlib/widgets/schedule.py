@@ -121,6 +121,13 @@ class ScheduleWorkshop(Explorer):
 
     Raises:
         TypeError, ValueError: if an argument is not what is said above.
+
+    Example:
+        >>> import numpy as np
+        >>> losses = np.linspace(2, 1, 40, dtype=np.float32) * np.ones((2, 1, 1, 1), np.float32)
+        >>> runs = {("cosine", 0.5, 0.0): Sweep(np.array([0.1, 1.0]), np.array([32]), np.array([0]), losses)}
+        >>> ScheduleWorkshop(runs, strategy="cosine", lr=0.1, shape=0.5)
+        ScheduleWorkshop(strategy='cosine', lr=0.1, shape=0.5, warmup=0.0)
     """
 
     strategy = traitlets.Any()
