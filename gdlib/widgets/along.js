@@ -23,6 +23,13 @@ export function stepAxis(last, log, room) {
   return { warp, axis: { low: 0, high: warp(last), ticks: seen.map(warp), format: (v) => String(Math.round(10 ** v - 1)) } };
 }
 
+// The vertical axis: of all runs, but at most ten times the loss at the start, above which curves are cut.
+export function lossRange(curves) {
+  const seen = curves.flatMap(({ losses }) => losses).filter((v) => v > 0), first = curves.map(({ losses }) => losses[0]).filter((v) => v > 0);
+  const low = seen.length ? Math.min(...seen) : 0.1, high = Math.max(low * 2, Math.min(Math.max(...seen, low), 10 * Math.max(...first, low)));
+  return { low: low * 0.9, high: high * 1.1, log: true };
+}
+
 const stepsDone = (step) => (isChinese() ? `${step} 步之后` : step === 1 ? "after 1 step" : `after ${step} steps`);
 
 // Builds an explorer around stage, the element under the curve. show(colors, room, i, k, loss) fills it for the k-th snapshot
@@ -49,7 +56,8 @@ function explore({ model, el }, kind, stage, show) {
     const height = width < 500 ? 230 : 250, context = prepare(canvas, width, height);
     const box = { left: 52, right: width - (width < 500 ? 14 : 110), top: 38, bottom: height - 36 };
     const { warp, axis } = stepAxis(last, log, box.right - box.left);
-    const { X, Y } = axes(context, colors, box, { ...axis, label: say("step") }, lossAxis(curves.map(({ losses }) => ({ low: losses, high: losses }))));
+    const vertical = lossRange(curves);
+    const { X, Y } = axes(context, colors, box, { ...axis, label: say("step") }, { ...vertical, label: say("loss"), ticks: marks(vertical, box.bottom - box.top) });
     place = (s) => X(warp(s));
     const y = (value) => Math.min(Math.max(Number.isFinite(value) ? Y(value) : box.top, box.top), box.bottom);
     const names = [...curves.keys()].sort((a, b) => (a === i) - (b === i)).map((c) => {
@@ -98,12 +106,4 @@ function explore({ model, el }, kind, stage, show) {
     Object.assign(root.dataset, { run: curve.name, step, taken, loss: gone ? "diverged" : loss });
   });
   return watch.end;
-}
-
-// A text that is cut where it would be wider than so many pixels.
-function fitted(context, text, room) {
-  if (context.measureText(text).width <= room) return text;
-  let end = text.length;
-  while (end > 1 && context.measureText(`${text.slice(0, end)}…`).width > room) end--;
-  return `${text.slice(0, end)}…`;
 }

@@ -49,7 +49,7 @@ function render({ model, el }) {
   }
 
   function drawGrid(colors, room, seen) {
-    const narrow = room < 500, cell = narrow ? 62 : 88, gap = 8, columns = Math.max(1, Math.min(m, Math.floor((room - 2 + gap) / (cell + gap))));
+    const narrow = room < 500, cell = narrow ? 62 : 92, gap = 8, columns = Math.max(1, Math.min(m, Math.floor((room - 2 + gap) / (cell + gap))));
     const side = narrow ? 48 : 60, tall = side + 38, context = prepare(grid, room, Math.ceil(m / columns) * (tall + gap));
     inkOf(colors.text);
     context.textBaseline = "middle";
@@ -63,11 +63,11 @@ function render({ model, el }) {
       drawSample(context, colors, s, side, x + (cell - side) / 2, y + 4);
       context.textAlign = "left";
       context.fillStyle = color;
-      const percent = narrow || best < 0 ? "" : `${Math.round(100 * probability)} %`, space = cell - 12 - (percent ? context.measureText(percent).width + 4 : 0);
       const text = `${right ? "✓" : "✗"} ${best < 0 ? "?" : names[best]}${right ? "" : ` (${names[targets[s]]})`}`;
-      context.fillText(fitted(context, text, space), x + 6, y + side + 16);
+      context.fillText(fitted(context, text, cell - 10), x + 6, y + side + 16);
+      const percent = best < 0 ? "" : `${Math.round(100 * probability)} %`, both = context.measureText(text).width + context.measureText(percent).width;
       context.textAlign = "right";
-      context.fillText(percent, x + cell - 6, y + side + 16);
+      if (both + 16 <= cell) context.fillText(percent, x + cell - 6, y + side + 16);
       context.fillStyle = colors.grid;
       context.fillRect(x + 6, y + side + 27, cell - 12, 5);
       context.fillStyle = color;

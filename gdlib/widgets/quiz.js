@@ -21,11 +21,12 @@ export function panelsOf(lines) {
   return [...panels].map(([kind, found]) => ({ kind, lines: found })).sort((a, b) => (b.kind === "loss") - (a.kind === "loss"));
 }
 
-// The vertical axis of a panel: logarithmic for what is positive and spans a factor of three; of what explodes, six decades.
+// The vertical axis of a panel: logarithmic for what is positive and spans a factor of three, and of what explodes six decades;
+// else wide enough that what hardly moves looks as if it hardly moves.
 export function rangeOf(values) {
   const known = values.length ? values : [1], low = Math.min(...known), high = Math.max(...known);
   if (low > 0 && high / low > 3) return { low: low * 0.85, high: Math.min(high * 1.15, low * 1e6), log: true };
-  const room = 0.06 * (high - low) || 0.1 * Math.abs(high) || 1;
+  const room = Math.max(0.06 * (high - low), 0.3 * Math.abs(high) - (high - low) / 2) || 1;
   return { low: low >= 0 ? Math.max(0, low - room) : low - room, high: high + room, log: false };
 }
 
@@ -57,7 +58,8 @@ function render({ model, el }) {
 
   function drawPanel(context, colors, area, { kind, lines }, healthy, axis, width) {
     const single = lines.length === 1 && lines[0].name !== "loss", label = say(single ? lines[0].name : kind);
-    const { X, Y } = axes(context, colors, area, axis, { ...rangeOf([...lines, ...healthy].flatMap(({ values }) => values)), label });
+    const range = kind === "accuracy" ? { low: 0, high: 1.02, log: false } : rangeOf([...lines, ...healthy].flatMap(({ values }) => values));
+    const { X, Y } = axes(context, colors, area, axis, { ...range, label, ticks: marks(range, area.bottom - area.top) });
     context.save();
     context.beginPath();
     context.rect(area.left - 7, area.top - 1, area.right - area.left + 14, area.bottom - area.top + 2);
@@ -72,7 +74,8 @@ function render({ model, el }) {
       if (end === 0) { context.fillStyle = color; context.beginPath(); context.arc(...points[0], 3, 0, 7); context.fill(); }
       const [x, y] = end < 0 ? [area.left + 10, area.top + 10] : [points[end][0], Math.min(Math.max(points[end][1], area.top + 7), area.bottom - 7)];
       if (stops != null) cross(context, x, y, 6, colors.red);
-      if (lines.length + healthy.length > 1) names.push({ text: after ? `${say(name)}${isChinese() ? "，" : ", "}${say("cured")}` : say(name), x: x + 8, y, color });
+      const text = lines.length > 1 ? say(name) + (after ? `${isChinese() ? "，" : ", "}${say("cured")}` : "") : after ? say("cured") : "";
+      if (text) names.push({ text, x: x + 8, y, color });
     };
     healthy.forEach((item, n) => draw(item, n, true));
     lines.forEach((item, n) => draw(item, n, false));

@@ -63,7 +63,7 @@ class Case:
 class QuizDrawing(Drawing):
     """The curves of a case, the menu of diagnoses and the questions; what was guessed stays in the page."""
 
-    _esm = module("curves", "quiz")
+    _esm = module("curves", "marks", "quiz")
     _css = STYLE
     cases = traitlets.List().tag(sync=True)
     setting = traitlets.Int().tag(sync=True)
