@@ -39,7 +39,7 @@ class Snapshots:
         losses, steps = column("losses", self.losses), as_array("steps", self.steps)
         if steps.ndim != 1 or not steps.size:
             raise ValueError(f"steps must be a row of whole numbers; got the shape {steps.shape}")
-        steps = [_check.whole("steps", step, low=0) for step in steps]
+        steps = [_check.whole("steps", step, low=0) for step in steps.tolist()]
         if any(b <= a for a, b in zip(steps, steps[1:])):
             raise ValueError(f"steps must rise; got {steps}")
         if steps[-1] > len(losses):

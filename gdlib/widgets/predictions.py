@@ -73,7 +73,7 @@ class PredictionExplorer(Along):
             raise ValueError("inputs must be finite; got a value that is not")
         if targets.shape != (m,):
             raise ValueError(f"targets must have the shape ({m},), as inputs does; got {targets.shape}")
-        targets = [_check.whole("targets", target, low=0) for target in targets]
+        targets = [_check.whole("targets", target, low=0) for target in targets.tolist()]
         outputs = {name: as_array("outputs", taken.outputs) for name, taken in runs.items()}
         classes = next(iter(outputs.values())).shape[-1]
         for name, values in outputs.items():
@@ -82,7 +82,9 @@ class PredictionExplorer(Along):
                 raise ValueError(f"outputs must have the shape {wanted} in {name!r}; got {values.shape}")
             known = values[~np.isnan(values)]
             if known.size and not (known.min() >= -1e-6 and known.max() <= 1 + 1e-6):
-                raise ValueError(f"outputs must be probabilities between 0 and 1; got {known.min():g} to {known.max():g}")
+                raise ValueError(
+                    f"outputs must be probabilities between 0 and 1; got {known.min():g} to {known.max():g}"
+                )
         if max(targets) >= classes:
             raise ValueError(f"targets must be below the {classes} classes of outputs; got {max(targets)}")
         names = [str(c) for c in range(classes)] if names is None else list(names)
@@ -107,7 +109,8 @@ class PredictionExplorer(Along):
 
 def right(codes: np.ndarray, targets: Sequence[int]) -> np.ndarray:
     """Which samples of each snapshot are right: (k, m, classes) to (k, m)."""
-    return np.where(codes == UNKNOWN, -1, codes.astype(int)).argmax(-1) == np.array(targets)
+    known = (codes != UNKNOWN).all(-1)
+    return known & (codes.argmax(-1) == np.array(targets))
 
 
 def _codes(probabilities: np.ndarray) -> np.ndarray:

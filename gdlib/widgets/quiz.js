@@ -58,8 +58,9 @@ function render({ model, el }) {
 
   function drawPanel(context, colors, area, { kind, lines }, healthy, axis, width) {
     const single = lines.length === 1 && lines[0].name !== "loss", label = say(single ? lines[0].name : kind);
-    const range = kind === "accuracy" ? { low: 0, high: 1.02, log: false } : rangeOf([...lines, ...healthy].flatMap(({ values }) => values));
-    const { X, Y } = axes(context, colors, area, axis, { ...range, label, ticks: marks(range, area.bottom - area.top) });
+    const values = [...lines, ...healthy].flatMap((item) => item.values), constant = new Set(values).size === 1;
+    const range = kind === "accuracy" ? { low: 0, high: 1.02, log: false } : rangeOf(values);
+    const { X, Y } = axes(context, colors, area, axis, { ...range, label, ticks: constant ? [values[0]] : marks(range, area.bottom - area.top) });
     context.save();
     context.beginPath();
     context.rect(area.left - 7, area.top - 1, area.right - area.left + 14, area.bottom - area.top + 2);
@@ -89,7 +90,7 @@ function render({ model, el }) {
     const over = cured && healthy ? healthy : [], last = Math.max(1, ...[...lines, ...over].flatMap(({ steps, stops }) => [...steps, stops ?? 0]));
     let y = 22;
     panels.forEach((panel, p) => {
-      const area = { left: 58, right: width - (width < 500 ? 14 : 128), top: y, bottom: y + (p ? low : top) };
+      const area = { left: 70, right: width - (width < 500 ? 14 : 128), top: y, bottom: y + (p ? low : top) };
       const axis = { low: 0, high: last, label: p === rest ? say("step") : "", ...(p === rest ? {} : { format: () => "" }) };
       drawPanel(context, colors, area, panel, panelsOf(over).find(({ kind }) => kind === panel.kind)?.lines ?? [], axis, width);
       y = area.bottom + between;
