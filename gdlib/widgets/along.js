@@ -71,7 +71,8 @@ function explore({ model, el }, kind, stage, show) {
     });
     context.fillStyle = colors.blue;
     for (const s of curves[i].steps) { context.beginPath(); context.arc(place(s), y(lossAt(curves[i], s)), 3, 0, 7); context.fill(); }
-    if (width >= 500 || curves.length < 5) drawNames(context, colors, width >= 500 ? names.map((n) => ({ ...n, text: fitted(context, n.text, 100) })) : names, width, box.bottom);
+    const named = width < 500 ? names.slice(-1) : names.map((n) => ({ ...n, text: fitted(context, n.text, 100) }));
+    drawNames(context, colors, named, width, box.bottom);
     const x = place(step), at = y(lossAt(curves[i], step)), label = stepsDone(step);
     line(context, [[x, box.top], [x, box.bottom]], colors.orange, 2);
     context.beginPath();

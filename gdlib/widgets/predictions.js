@@ -49,7 +49,8 @@ function render({ model, el }) {
   }
 
   function drawGrid(colors, room, seen) {
-    const narrow = room < 500, cell = narrow ? 62 : 92, gap = 8, columns = Math.max(1, Math.min(m, Math.floor((room - 2 + gap) / (cell + gap))));
+    const narrow = room < 500, gap = 8, least = narrow ? 58 : 84, columns = Math.max(1, Math.min(m, Math.floor((room - 2 + gap) / (least + gap))));
+    const cell = Math.min(Math.floor((room - 2 + gap) / columns) - gap, 110);
     const side = narrow ? 48 : 60, tall = side + 38, context = prepare(grid, room, Math.ceil(m / columns) * (tall + gap));
     inkOf(colors.text);
     context.textBaseline = "middle";

@@ -76,7 +76,7 @@ function render({ model, el }) {
       const [x, y] = end < 0 ? [area.left + 10, area.top + 10] : [points[end][0], Math.min(Math.max(points[end][1], area.top + 7), area.bottom - 7)];
       if (stops != null) cross(context, x, y, 6, colors.red);
       const text = lines.length > 1 ? say(name) + (after ? `${isChinese() ? "，" : ", "}${say("cured")}` : "") : after ? say("cured") : "";
-      if (text) names.push({ text, x: x + 8, y, color });
+      if (text) names.push({ text, x: (stops == null ? area.right : x) + 8, y, color });
     };
     healthy.forEach((item, n) => draw(item, n, true));
     lines.forEach((item, n) => draw(item, n, false));
