@@ -12,8 +12,8 @@ export function marks({ low, high, log }, room) {
       const first = Math.ceil(low / gap), count = Math.min(1000, Math.floor(high / gap) - first + 1);
       return Array.from({ length: Math.max(0, count) }, (_, k) => (first + k) * gap);
     });
-  const found = rasters.map(within), chosen = found.findIndex((values) => values.length <= limit);
-  return found[chosen].length ? found[chosen] : [near(Number(Math.sqrt(log ? low * high : ((low + high) / 2) ** 2).toPrecision(2)))];
+  const found = rasters.map(within).find((values) => values.length <= limit) ?? [];
+  return found.length ? found : [near(Number(Math.sqrt(log ? low * high : ((low + high) / 2) ** 2).toPrecision(2)))];
 }
 
 // A text that is cut where it would be wider than so many pixels.

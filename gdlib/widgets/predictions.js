@@ -68,7 +68,7 @@ function render({ model, el }) {
       context.fillText(fitted(context, text, cell - 10), x + 6, y + side + 16);
       const percent = best < 0 ? "" : `${Math.round(100 * probability)} %`, both = context.measureText(text).width + context.measureText(percent).width;
       context.textAlign = "right";
-      if (both + 16 <= cell) context.fillText(percent, x + cell - 6, y + side + 16);
+      if (!narrow && both + 16 <= cell) context.fillText(percent, x + cell - 6, y + side + 16);
       context.fillStyle = colors.grid;
       context.fillRect(x + 6, y + side + 27, cell - 12, 5);
       context.fillStyle = color;

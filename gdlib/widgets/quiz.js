@@ -21,11 +21,11 @@ export function panelsOf(lines) {
   return [...panels].map(([kind, found]) => ({ kind, lines: found })).sort((a, b) => (b.kind === "loss") - (a.kind === "loss"));
 }
 
-// The vertical axis of a panel: logarithmic for what is positive and spans a factor of three, and of what explodes six decades;
+// The vertical axis of a panel: logarithmic for what is positive and spans a factor of three, and of what explodes six decades or ten times the start;
 // else wide enough that what hardly moves looks as if it hardly moves.
 export function rangeOf(values) {
   const known = values.length ? values : [1], low = Math.min(...known), high = Math.max(...known);
-  if (low > 0 && high / low > 3) return { low: low * 0.85, high: Math.min(high * 1.15, low * 1e6), log: true };
+  if (low > 0 && high / low > 3) return { low: low * 0.85, high: Math.min(high * 1.15, Math.max(low * 1e6, known[0] * 10)), log: true };
   const room = Math.max(0.06 * (high - low), 0.3 * Math.abs(high) - (high - low) / 2) || 1;
   return { low: low >= 0 ? Math.max(0, low - room) : low - room, high: high + room, log: false };
 }

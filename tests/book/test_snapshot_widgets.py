@@ -129,10 +129,13 @@ def test_axes_marks_and_panels(page):
             assert 1 <= len(found) <= max(3, room // 32), (given, room, found)
             assert all(given["low"] <= v <= given["high"] for v in found)
             assert found == sorted(found)
-    spans = call(page, QuizDrawing._esm, "[[2.3, 2.31], [1, 1e30], [0.5, 5], [], [-1, 2], [3]].map(m.rangeOf)", None)
+    spans = call(
+        page, QuizDrawing._esm, "[[2.3, 2.31], [1, 1e30], [0.5, 5], [], [-1, 2], [3], [2, 1e-9]].map(m.rangeOf)", None
+    )
     assert spans[0]["high"] - spans[0]["low"] > 1.2  # what hardly moves looks so
     assert spans[1]["log"] and spans[1]["high"] == 1e6
-    assert [span["log"] for span in spans] == [False, True, True, False, False, False]
+    assert [span["log"] for span in spans] == [False, True, True, False, False, False, True]
+    assert spans[6]["high"] > 2  # what falls by nine decades is not cut
     panels = call(
         page, QuizDrawing._esm, "m.panelsOf(a).map(p => [p.kind, p.lines.length])",
         [{"name": name} for name in ("learning rate", "train loss", "test accuracy", "test loss", "train accuracy")],
