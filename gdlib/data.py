@@ -161,6 +161,10 @@ def digits() -> Split:
     """Handwritten digits, 8 × 8 pixels: 1,437 to train on, 360 to test (scikit-learn; Alpaydin and Kaynak 1998).
 
     Inputs ``(n, 64)`` float32 in [0, 1], row by row; targets ``(n,)`` int64, the digit.
+
+    Example:
+        >>> digits().train
+        Dataset(1437 samples, inputs (64,) float32, targets () int64)
     """
     from sklearn.datasets import load_digits
 
@@ -179,6 +183,10 @@ def diabetes(scaled: bool = True) -> Split:
     Returns:
         Inputs ``(n, 10)`` float32: age, sex, body mass index, blood pressure, six blood serum values. Targets ``(n, 1)``
         float32. Source: scikit-learn; Efron, Hastie, Johnstone and Tibshirani 2004.
+
+    Example:
+        >>> diabetes().test
+        Dataset(88 samples, inputs (10,) float32, targets (1,) float32)
     """
     from sklearn.datasets import load_diabetes
 
@@ -199,6 +207,10 @@ def mnist1d() -> Split:
 
     Hard enough that models differ: published accuracies are 32 % for a linear model, 68 % for an MLP, 94 % for a
     convolutional network. Inputs ``(n, 40)`` float32, targets ``(n,)`` int64. Takes a few seconds the first time.
+
+    Example:
+        >>> mnist1d().train
+        Dataset(4000 samples, inputs (40,) float32, targets () int64)
     """
     from mnist1d.data import get_dataset_args, make_dataset
 
@@ -223,6 +235,10 @@ def python_source(context: int = 64, characters: int = 2_000_000) -> Split:
 
     Raises:
         TypeError, ValueError: if ``context`` is not a whole number of at least 1, or ``characters`` is too few for it.
+
+    Example:
+        >>> python_source(context=16, characters=10_000).train
+        Dataset(562 samples, inputs (16,) int64, targets (16,) int64)
     """
     context = _check.whole("context", context)
     characters = _check.whole("characters", characters, low=20 * (context + 1))

@@ -54,6 +54,10 @@ def as_point(w: Tensor | Sequence[float], dim: int, name: str = "w") -> Tensor:
     Raises:
         TypeError: if ``w`` does not hold numbers.
         ValueError: if its last dimension is not ``dim``.
+
+    Example:
+        >>> as_point([1, 2], dim=2)
+        tensor([1., 2.], dtype=torch.float64)
     """
     try:
         point = torch.as_tensor(w, dtype=torch.float64)

@@ -1,9 +1,11 @@
-"""A Sphinx extension for what `_config.yml` cannot say: which scripts go on which page, and where the library is."""
+"""A Sphinx extension for what `_config.yml` cannot say: which scripts go on which page, when pictures load, and where the
+library is."""
 
 import sys
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.ext.autodoc.mock import _MockObject
@@ -18,6 +20,13 @@ def leave_scripts_to_their_pages(app: Sphinx, config: Config) -> None:
     config.html_js_files = []
 
 
+def load_pictures_late(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """A figure is fetched when it comes near: widgets start at the page's ``load``, which would wait for all of them."""
+    for image in doctree.findall(nodes.image):
+        image["loading"] = "lazy"
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", leave_scripts_to_their_pages)
+    app.connect("doctree-resolved", load_pictures_late)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -29,6 +29,11 @@ class Snapshots:
 
     Raises:
         TypeError, ValueError: if an argument is not what is said above.
+
+    Example:
+        >>> run = Snapshots(losses=[2.0, 1.0, 0.5], steps=[0, 3], outputs=["xqz", "def"])
+        >>> list(run.outputs)
+        ['xqz', 'def']
     """
 
     losses: Any

@@ -47,6 +47,12 @@ class PredictionExplorer(Along):
 
     Raises:
         TypeError, ValueError: if an argument is not what is said above, or if all of it is heavier than 300 kB.
+
+    Example:
+        >>> unsure, sure = [[0.5, 0.5]], [[0.1, 0.9]]
+        >>> run = Snapshots(losses=[2.0, 1.0], steps=[0, 2], outputs=[unsure, sure])
+        >>> PredictionExplorer({"lr 0.1": run}, inputs=[[0.0, 1.0, 1.0, 0.0]], targets=[1], shape=(2, 2))
+        PredictionExplorer(run='lr 0.1', step=2)
     """
 
     _drawing = PredictionDrawing

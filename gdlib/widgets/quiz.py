@@ -32,6 +32,11 @@ class Case:
 
     Raises:
         TypeError, ValueError: if an argument is not what is said above.
+
+    Example:
+        >>> path = [("Does the loss fall?", "No, it rises from the first step.")]
+        >>> Case("lr 3", {"train loss": [1.0, 9.0, 80.0]}, "rate too high", "Divide the rate by ten.", path)
+        Case('lr 3')
     """
 
     name: str
@@ -85,6 +90,13 @@ class RunQuiz(Explorer):
 
     Raises:
         TypeError, ValueError: if an argument is not what is said above, or if all of it is heavier than 300 kB.
+
+    Example:
+        >>> path = [("Does the loss fall?", "Look at the first ten steps.")]
+        >>> high = Case("lr 3", {"train loss": [1.0, 9.0, 80.0]}, "rate too high", "Divide the rate by ten.", path)
+        >>> low = Case("lr 1e-6", {"train loss": [1.0, 1.0, 1.0]}, "rate too low", "Raise it.", path)
+        >>> RunQuiz([high, low])
+        RunQuiz(case=0)
     """
 
     case = traitlets.Any()

@@ -33,6 +33,11 @@ class TextExplorer(Along):
 
     Raises:
         TypeError, ValueError: if an argument is not what is said above, or if all of it is heavier than 300 kB.
+
+    Example:
+        >>> run = Snapshots(losses=[2.0, 1.0], steps=[0, 2], outputs=["qzx", "def"])
+        >>> TextExplorer({"lr 0.1": run})
+        TextExplorer(run='lr 0.1', step=2)
     """
 
     _drawing = TextDrawing

@@ -46,7 +46,8 @@ def test_every_page_with_a_widget_was_found():
 @pytest.mark.parametrize("path", PAGES)
 def test_links_within_the_site_lead_somewhere(path):
     html = (SITE / path).read_text(encoding="utf-8")
-    for href in re.findall(r'<a[^>]* href="([^"#?]+)(?:#[^"]*)?"', html):
+    links = re.findall(r'<a[^>]* href="([^"#?]+)(?:#[^"]*)?"', html) + re.findall(r'<img[^>]* src="([^"#?]+)', html)
+    for href in links:
         if not re.match(r"[a-z]+:", href):
             assert ((SITE / path).parent / href).exists(), f"{path} links to {href}"
 
