@@ -98,6 +98,33 @@ def test_gpt_is_torchs_own_encoder_with_a_causal_mask():
     torch.testing.assert_close(model(ids), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_gpt_has_the_logits_of_transformers_gpt2_with_the_same_weights():
+    """GPT-2's Conv1D keeps its weights as (inputs, outputs), the transpose of nn.Linear's."""
+    import transformers  # slow to import, and no other test needs it
+
+    torch.manual_seed(0)
+    ours = models.gpt(50, context=16, width=32, layers=2, heads=4)
+    for p in ours.parameters():  # the start is too tame to tell much
+        torch.nn.init.normal_(p, std=0.3)
+    config = transformers.GPT2Config(
+        vocab_size=50, n_positions=16, n_embd=32, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=0
+    )
+    theirs = transformers.GPT2LMHeadModel(config).eval()
+    parts = [(theirs.transformer.wte, ours.tokens), (theirs.transformer.wpe, ours.positions)]
+    parts.append((theirs.transformer.ln_f, ours.norm))
+    for a, b in zip(theirs.transformer.h, ours.blocks, strict=True):
+        parts += [(a.ln_1, b.norm1), (a.attn.c_attn, b.qkv), (a.attn.c_proj, b.out)]
+        parts += [(a.ln_2, b.norm2), (a.mlp.c_fc, b.up), (a.mlp.c_proj, b.down)]
+    with torch.no_grad():
+        for to, source in parts:
+            to.weight.copy_(source.weight.T if "Conv1D" in type(to).__name__ else source.weight)
+            if getattr(to, "bias", None) is not None:
+                to.bias.copy_(source.bias)
+    assert sum(p.numel() for p in theirs.parameters()) == sum(p.numel() for p in ours.parameters())
+    ids = torch.randint(0, 50, (3, 16))
+    torch.testing.assert_close(theirs(ids).logits, ours(ids), rtol=1e-4, atol=1e-4)
+
+
 def test_gpt_looks_back_alone_and_starts_from_knowing_nothing():
     torch.manual_seed(0)
     model = models.gpt(97)
