@@ -103,6 +103,8 @@ def _from_iterable(data: Iterable, device: torch.device) -> Source:
 def _moved(batch: Any, device: torch.device) -> Batch:
     """(inputs, targets) on the device, without waiting for the copy."""
     inputs, targets = batch
+    if inputs.device == device == targets.device:
+        return inputs, targets
     if device.type == "cuda" and inputs.device.type == "cpu":
         inputs, targets = (side if side.is_pinned() else side.pin_memory() for side in (inputs, targets))
     return inputs.to(device, non_blocking=True), targets.to(device, non_blocking=True)

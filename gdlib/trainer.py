@@ -182,7 +182,7 @@ class Trainer:
         if path is not None:
             self.load(path) if path.exists() else self.save(path)
         self.model.train()
-        watch, due, self._fits = Watch(self), False, False
+        watch, due, self._fits, self._draws = Watch(self), False, False, True
         while True:
             try:
                 if due or self.steps_done >= end:
@@ -237,22 +237,29 @@ class Trainer:
         """Gradients and loss of a batch, in micro-batches that fit the memory."""
         while True:
             micro = self.micro_batch_size or -(-size // distributed.size())
-            state = devices.random_state(self.device)
+            first, state = not self._fits, devices.random_state(self.device) if self._draws else {}
             try:
-                return self._accumulate(size, distributed.micro_batches(size, micro))
+                loss = self._accumulate(size, distributed.micro_batches(size, micro))
+                if first:  # to keep the state of the generators costs as much as a small layer
+                    now = devices.random_state(self.device)
+                    self._draws = not all(torch.equal(now[name], state[name]) for name in now)
+                return loss
             except torch.OutOfMemoryError:
                 if micro == 1 or distributed.size() > 1:  # the other processes would wait for ever
                     raise
                 self.micro_batch_size = (micro + 1) // 2
-                devices.set_random_state(state, self.device)
+                if state:
+                    devices.set_random_state(state, self.device)
                 watch.restore_buffers()
                 if self.device.type == "cuda":
                     torch.cuda.empty_cache()
                 warnings.warn(f"out of memory: micro_batch_size is now {self.micro_batch_size}", stacklevel=5)
 
     def _accumulate(self, size: int, parts: list[tuple[slice, float]]) -> Tensor:
-        self.optimizer.zero_grad()
-        total = 0.0
+        for group in self.optimizer.param_groups:
+            for p in group["params"]:
+                p.grad = None  # what zero_grad() does, without its hooks, which cost more than a small layer
+        total = None
         for k, (part, weight) in enumerate(parts, start=1):
             inputs, targets = self._batch(self.samples_seen, size, part)
             with distributed.exchanging(self._module, now=k == len(parts)):
@@ -260,7 +267,7 @@ class Trainer:
                     loss = self._loss(inputs, targets)
                 share = loss if weight == 1.0 else loss * weight
                 (self._scaler.scale(share) if self._scaler else share).backward()
-            total = total + share.detach()
+            total = share.detach() if total is None else total + share.detach()
         return distributed.mean(total)
 
     def _loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
