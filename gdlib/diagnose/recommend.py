@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from gdlib.trainer import Trainer
 SHAPES = {"linear": schedules.polynomial, "constant": lambda lr, steps: schedules.constant(lr)}
 WARMUP = 0.1  # share of the steps, where there is one
 ROUNDS = (0.1, 0.3)  # shares of the budget that the runs of the two short rounds get
-KEPT = 3  # runs of the first round that go on to the second
+FINALISTS = 3  # settings that get a whole run
 EXTRA = 6  # more runs, at most, where the best rate is at the edge of those tried
 FACTORS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)  # around the range test's suggestion
 CLEARLY = 0.95  # of the plain linear run's loss: what another schedule must fall below to be taken instead
@@ -186,15 +185,16 @@ def recommend(
 
     1. A range test (`gdlib.range_test`) gives a rate :math:`\eta_0` to search around, at a batch of 32 samples.
     2. A pilot run with it gives the gradient noise scale :math:`B_s` (`gdlib.gradient_noise_scale`): beyond it a larger batch
-       hardly saves steps. Batches of about :math:`B_s / 8`, :math:`B_s / 2` and :math:`2 B_s` are tried.
-    3. Two short rounds, with a tenth and three tenths of the budget: five rates a batch size, a factor of three apart around
-       :math:`\eta_0 \sqrt{B / 32}`; the best three and two rates between, beside the best (Jamieson and Talwalkar 2016: successive
-       halving). Where the best rate is the highest or lowest tried, the search goes on beyond it. Every run has the whole schedule,
-       in small: its rate falls to zero.
-    4. Whole runs: the best two; the better of them with a constant rate and with a warmup, of which one is taken if it is clearly
-       better; then two more seeds.
+       hardly saves steps, and at equal cost in samples it loses. Batches of about :math:`B_s / 32`, four and sixteen times as many
+       are tried, none below 4.
+    3. Short runs with a tenth of the budget: five rates a batch size, a factor of three apart around
+       :math:`\eta_0 \sqrt{B / 32}`. Where the best rate is the highest or lowest tried, the search goes on beyond it.
+    4. Runs with three tenths of it: the two best batch sizes, each with its best rate and two rates between; the best of them
+       also with a constant rate, a third as high, and with a warmup. Either is taken only if it is clearly better.
+    5. Whole runs: the best three, the better two of them with a second seed, the winner with a third.
 
-    What decides is the loss on held-out samples at equal cost in samples. All in all this costs about as much as ten whole runs.
+    This is successive halving (Jamieson and Talwalkar 2016); every run has the whole schedule, in small: its rate falls to zero.
+    What decides is the loss on held-out samples at equal cost in samples. All in all this costs about as much as eleven whole runs.
 
     Args:
         make_model: returns a fresh model; its weights come from torch's global generator.
@@ -235,24 +235,28 @@ def recommend(
             for factor in FACTORS
         ]
         best = _beyond_the_edge(search, first, seed)
-        kept = sorted(first, key=lambda t: t.loss)[:KEPT]
-        second = [search.run(t.lr, t.batch_size, longer, seed) for t in kept if math.isfinite(t.loss)]
-        second += [search.run(best.lr * factor, best.batch_size, longer, seed) for factor in (3**-0.5, 3**0.5)]
-        finalists = sorted(second, key=lambda t: t.loss)[:2]
-        whole = [search.run(t.lr, t.batch_size, 1.0, seed) for t in finalists]
-        best = min(whole, key=lambda t: t.loss)
-        again = partial(search.run, best.lr, best.batch_size, 1.0)
-        others = {"constant": again(seed, shape="constant"), "warmup": again(seed, warm=True)}
-        other = min(others.values(), key=lambda t: t.loss)
-        winner = other if other.loss < CLEARLY * best.loss else best
-        seeds = [winner] + [again(seed + k, shape=winner.shape, warm=winner.warmup > 0) for k in (1, 2)]
+        second = _longer(search, first, longer, seed)
+        best = min(second, key=lambda t: t.loss)
+        others = {
+            "constant": search.run(best.lr / 3, best.batch_size, longer, seed, shape="constant"),
+            "warmup": search.run(best.lr, best.batch_size, longer, seed, warm=True),
+        }
+        shape, warm, factor = _form(best, others)
+        finalists = sorted(second, key=lambda t: t.loss)[:FINALISTS]
+        settings = [(t.lr * factor, t.batch_size, 1.0) for t in finalists]
+        runs = {setting: [search.run(*setting, seed, shape, warm)] for setting in settings}
+        for k, left in ((1, FINALISTS - 1), (2, 1)):
+            settings = sorted(settings, key=lambda setting: np.mean([t.loss for t in runs[setting]]))[:left]
+            for setting in settings:
+                runs[setting].append(search.run(*setting, seed + k, shape, warm))
+        (seeds,) = (runs[setting] for setting in settings)
+        winner = seeds[0]
     losses = [t.loss for t in seeds]
     spread = (min(losses), max(losses))
-    mean = float(np.mean(losses))
-    reasons = _reasons(search.trials, best, others, spread, found, noise, sizes)
+    reasons = _reasons(search.trials, winner, best, others, spread, found, noise, sizes)
     return Recommendation(
-        winner.lr, winner.batch_size, winner.warmup, winner.shape, winner.steps, mean, spread, reasons, search.trials,
-        search.samples / budget, found, noise, probes,
+        winner.lr, winner.batch_size, winner.warmup, winner.shape, winner.steps, float(np.mean(losses)), spread, reasons,
+        search.trials, search.samples / budget, found, noise, probes,
     )  # fmt: skip
 
 
@@ -327,6 +331,27 @@ def _beyond_the_edge(search: _Search, trials: list[Trial], seed: int) -> Trial:
     return best
 
 
+def _longer(search: _Search, trials: list[Trial], share: float, seed: int) -> list[Trial]:
+    """The best rate of each of the two best batch sizes, and the rates half-way to its neighbours, with more samples."""
+    best = {}
+    for trial in sorted(trials, key=lambda t: t.loss):
+        best.setdefault(trial.batch_size, trial)
+    return [
+        search.run(trial.lr * factor, size, share, seed)
+        for size, trial in list(best.items())[:2]
+        for factor in (1.0, 3**-0.5, 3**0.5)
+        if math.isfinite(trial.loss)
+    ]
+
+
+def _form(best: Trial, others: dict[str, Trial]) -> tuple[str, bool, float]:
+    """Shape, warmup or not, and a factor on the rate: what is clearly better than falling to zero from the start, if anything."""
+    name, other = min(others.items(), key=lambda item: item[1].loss)
+    if other.loss >= CLEARLY * best.loss:
+        return "linear", False, 1.0
+    return ("constant", False, 1 / 3) if name == "constant" else ("linear", True, 1.0)
+
+
 def _together(noise: list[NoiseScale]) -> float:
     """The simple noise scale of several measurements, averaged before they are divided; infinite where that is not positive."""
     norm2 = sum(n.gradient_norm2 for n in noise)
@@ -336,12 +361,13 @@ def _together(noise: list[NoiseScale]) -> float:
 def _sizes(noise: list[NoiseScale], largest: float) -> list[int]:
     """Three batch sizes around the noise scale, as powers of two that fit."""
     scale = min(_together(noise), largest)
-    wanted = (scale / 8, scale / 2, 2 * scale)
-    return sorted({_power_of_two(min(max(size, 4), max(largest, 1))) for size in wanted})
+    least = max(scale / 32, 4)
+    return sorted({_power_of_two(max(min(size, largest), 1)) for size in (least, 4 * least, 16 * least)})
 
 
 def _reasons(
     trials: list[Trial],
+    winner: Trial,
     best: Trial,
     others: dict[str, Trial],
     spread: tuple[float, float],
@@ -349,18 +375,19 @@ def _reasons(
     noise: list[NoiseScale],
     sizes: list[int],
 ) -> dict[str, str]:
-    longer = sorted({t.lr for t in trials if t.batch_size == best.batch_size and t.share == ROUNDS[1]})
-    near = [t for t in trials if t.batch_size == best.batch_size and t.share == ROUNDS[0]]
+    short, longer = ROUNDS
+    near = [t for t in trials if t.batch_size == winner.batch_size and t.share == short]
     good = [t.lr for t in near if t.loss <= 1.1 * min(t.loss for t in near)]
     good = f"{good[0]:.2g} alone" if len(good) == 1 else f"all from {min(good):.2g} to {max(good):.2g}"
-    per_size = {size: min(t.loss for t in trials if t.batch_size == size and t.share == ROUNDS[0]) for size in sizes}
+    tried = sorted({t.lr for t in trials if t.batch_size == winner.batch_size and t.share == longer})
+    per_size = {size: min(t.loss for t in trials if t.batch_size == size and t.share == short) for size in sizes}
     seeds = f"three seeds at the chosen setting lie between {spread[0]:.3g} and {spread[1]:.3g}"
+    plain = f"a run with {longer:.0%} of the budget that falls to zero from the start ended at {best.loss:.3g}"
     return {
         "lr": f"the range test suggested {found.suggestion:.2g}; of {len(near)} rates in short runs with this batch size {good} came"
-        f" within 10 % of the best; longer runs tried {', '.join(f'{lr:.2g}' for lr in longer)}",
+        f" within 10 % of the best; longer runs tried {', '.join(f'{lr:.2g}' for lr in tried)}",
         "batch_size": f"the noise scale is about {_together(noise):.0f} samples; the best losses of short runs were "
         + ", ".join(f"{loss:.3g} with {size}" for size, loss in per_size.items()),
-        "warmup": f"a whole run with a warmup ended at {others['warmup'].loss:.3g}, without at {best.loss:.3g}; {seeds}",
-        "shape": f"a whole run that falls to zero ended at {best.loss:.3g}, with a constant rate at {others['constant'].loss:.3g};"
-        f" {seeds}",
+        "warmup": f"{plain}, with a warmup at {others['warmup'].loss:.3g}; {seeds}",
+        "shape": f"{plain}, with a constant rate, a third as high, at {others['constant'].loss:.3g}; {seeds}",
     }

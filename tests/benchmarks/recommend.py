@@ -66,7 +66,7 @@ TASKS = {
     ),
     "small GPT": Task(
         partial(models.gpt, len(data.CHARACTERS), context=16, width=32, layers=1, heads=2),
-        partial(data.python_source, context=16, characters=100_000), models.next_token_loss, torch.optim.AdamW, 6_000,
+        partial(data.python_source, context=16, characters=100_000), models.next_token_loss, torch.optim.AdamW, 3_000,
     ),
 }  # fmt: skip
 
