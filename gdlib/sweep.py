@@ -212,8 +212,11 @@ def _together(make_model, data, loss_fn, lrs, size, seeds, steps, momentum, opti
         which = torch.tensor([order.index(seeds[r]) for r in here], device=device)
         seen = torch.empty(len(block), len(here), device=device)
         for k, step in enumerate(block):
-            picked = rows[:, k][which]
-            each = loss_of_each(dict(zip(names, weights)), data.inputs[picked], data.targets[picked])
+            picked = rows[:, k][which].flatten()
+            inputs, targets = (
+                side.index_select(0, picked).unflatten(0, (len(here), size)) for side in (data.inputs, data.targets)
+            )
+            each = loss_of_each(dict(zip(names, weights)), inputs, targets)
             seen[k] = each.detach()
             lr = torch.tensor([schedules[r](step) for r in here], dtype=weights[0].dtype, device=device)
             update(torch.autograd.grad(each.sum(), weights), lr)

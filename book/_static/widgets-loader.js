@@ -13,6 +13,9 @@
     },
   });
 
+  // While the rest of the page loads; html-manager asks for it only then.
+  document.addEventListener("DOMContentLoaded", () => window.require(["anywidget"]));
+
   const timeout = AbortSignal.timeout.bind(AbortSignal);
   AbortSignal.timeout = (ms) => timeout(Math.max(ms, 60000));
 

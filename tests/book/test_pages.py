@@ -55,12 +55,14 @@ def test_links_within_the_site_lead_somewhere(path):
 @pytest.mark.parametrize("path", LIVE)
 def test_first_widget_is_there_soon(visit, path):
     times = []
-    for _ in range(3):  # the machine is shared: the best of three says what the page can do
+    for _ in range(6):  # the machine is shared: the best says what the page can do
         watched = visit(path)
-        watched.page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0")
-        times.append(watched.page.evaluate("performance.getEntriesByName('gdlib draw')[0].startTime"))
+        watched.page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0", timeout=60_000)
+        times.append(watched.page.evaluate("performance.getEntriesByName('gdlib draw')[0].startTime") / slowness())
         watched.page.close()
-    assert min(times) < 5000 * slowness(), times  # 1.5 s is wanted on a quiet machine; see CHANGELOG.md
+        if times[-1] < 1500:
+            break
+    assert times[-1] < 1500, f"ms, on a machine of usual speed: {times}"
 
 
 @pytest.mark.parametrize("path", LIVE)
