@@ -34,41 +34,55 @@ HARDWARE = {
 STATE_BYTES = {"sgd": 0, "momentum": 4, "adamw": 8}
 """Bytes of optimiser state that a parameter needs, for none, one or two fp32 numbers."""
 
+REMEDIES = ("none", "recompute", "8-bit state", "low rank")
+"""Ways to need less memory: recomputing activations, optimiser state in 8 bits, training a low-rank addition to frozen weights."""
 
-def training_flops(parameters: float, tokens: float) -> float:
+LOW_RANK = 0.01
+"""Parameters that a low-rank addition trains, as a share of those it is added to: a rank of 32 or so in a model of a few billion."""
+
+
+def training_flops(parameters: float, tokens: float, remedy: str = "none") -> float:
     r"""Floating-point operations of a training run.
 
     .. math:: C \approx 6 N D
 
-    Two for each parameter and token in the forward pass (a multiplication and an addition), four in the backward pass.
+    Two for each parameter and token in the forward pass (a multiplication and an addition), four in the backward pass. With
+    ``"recompute"`` the forward pass is done twice: 8 N D. With ``"low rank"`` the frozen weights need no gradient: 4 N D.
     Attention over the context is left out: a small share while the context is short against 6 × the width (Kaplan et al.
     2020, section 2.1).
 
     Args:
         parameters: :math:`N`, without embeddings; positive.
         tokens: :math:`D`, tokens seen in training; positive.
+        remedy: one of `REMEDIES`.
 
     Raises:
-        TypeError, ValueError: if an argument is not a positive finite number.
+        TypeError, ValueError: if an argument is not what is said above.
 
     Example:
         >>> f"{training_flops(7e9, 140e9):.2e}"  # 20 tokens a parameter, Hoffmann et al. 2022
         '5.88e+21'
     """
-    return 6.0 * _check.positive("parameters", parameters) * _check.positive("tokens", tokens)
+    each = {"recompute": 8.0, "low rank": 4.0}.get(_check.one_of("remedy", remedy, REMEDIES), 6.0)
+    return each * _check.positive("parameters", parameters) * _check.positive("tokens", tokens)
 
 
-def training_memory(parameters: float, precision: str = "mixed", optimizer: str = "adamw") -> dict[str, float]:
+def training_memory(
+    parameters: float, precision: str = "mixed", optimizer: str = "adamw", remedy: str = "none"
+) -> dict[str, float]:
     """Bytes that weights, gradients and optimiser state take, over all devices together.
 
     In ``"fp32"`` weights and gradients take 4 bytes a parameter each. In ``"mixed"`` they take 2 each, and an fp32 copy of the
     weights, counted with the optimiser's state, takes 4 more: 16 bytes a parameter with AdamW (Rajbhandari et al. 2020,
-    section 3.1). Activations depend on shape and batch: see `activation_memory`.
+    section 3.1). With ``"8-bit state"`` the optimiser's own numbers take a byte each (Dettmers et al. 2022), with ``"low rank"``
+    gradients, state and copy are those of `LOW_RANK` of the parameters (Hu et al. 2022). Activations depend on shape and batch:
+    see `activation_memory`.
 
     Args:
         parameters: how many; positive.
         precision: ``"fp32"`` or ``"mixed"`` (bf16 or fp16 with an fp32 copy of the weights).
         optimizer: ``"sgd"``, ``"momentum"`` or ``"adamw"``.
+        remedy: one of `REMEDIES`.
 
     Returns:
         ``{"weights", "gradients", "optimizer"}``, in bytes.
@@ -84,19 +98,25 @@ def training_memory(parameters: float, precision: str = "mixed", optimizer: str 
     _check.one_of("precision", precision, ("fp32", "mixed"))
     _check.one_of("optimizer", optimizer, STATE_BYTES)
     width, copy = (4, 0) if precision == "fp32" else (2, 4)
-    return {"weights": width * n, "gradients": width * n, "optimizer": (copy + STATE_BYTES[optimizer]) * n}
+    _check.one_of("remedy", remedy, REMEDIES)
+    state = copy + STATE_BYTES[optimizer] / (4 if remedy == "8-bit state" else 1)
+    trained = n * (LOW_RANK if remedy == "low rank" else 1)
+    return {"weights": width * n, "gradients": width * trained, "optimizer": state * trained}
 
 
-def activation_memory(parameters: float, tokens_per_device: int = 2048, precision: str = "mixed") -> float:
+def activation_memory(
+    parameters: float, tokens_per_device: int = 2048, precision: str = "mixed", remedy: str = "none"
+) -> float:
     r"""Bytes of activations that one device keeps for the backward pass, with an attention that stores no scores.
 
     .. math:: A \approx 34\, t\, h\, l \quad\text{in 16 bits}, \qquad N \approx 12\, l\, h^2
 
     for :math:`t` tokens at a time, :math:`l` layers of width :math:`h` (Korthikanti et al. 2022, equation 2, without its
-    attention term; Dao et al. 2022 for why it may go). The shape is taken as :math:`h = 128\, l`, that of GPT-3.
+    attention term; Dao et al. 2022 for why it may go). The shape is taken as :math:`h = 128\, l`, that of GPT-3. With
+    ``"recompute"`` each layer keeps its input alone, and one layer at a time all the rest: :math:`2\, t\, h\, l + 34\, t\, h`.
 
     Raises:
-        TypeError, ValueError: if an argument is not positive, or ``precision`` neither ``"fp32"`` nor ``"mixed"``.
+        TypeError, ValueError: if an argument is not positive, or ``precision`` or ``remedy`` is unknown.
 
     Example:
         >>> f"{activation_memory(175e9) / 1e9:.0f} GB"  # 96 layers of width 12,288
@@ -106,7 +126,9 @@ def activation_memory(parameters: float, tokens_per_device: int = 2048, precisio
     tokens = _check.whole("tokens_per_device", tokens_per_device)
     _check.one_of("precision", precision, ("fp32", "mixed"))
     width = (128.0 * n / 12.0) ** (1 / 3)
-    return (34.0 if precision == "mixed" else 68.0) * tokens * width * (width / 128.0)
+    layers = width / 128.0
+    kept = 2.0 * layers + 34.0 if _check.one_of("remedy", remedy, REMEDIES) == "recompute" else 34.0 * layers
+    return (1.0 if precision == "mixed" else 2.0) * kept * tokens * width
 
 
 def training_days(flops: float, devices: int, peak: float, utilization: float = 0.4) -> float:

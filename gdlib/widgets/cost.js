@@ -1,11 +1,15 @@
 // The cost calculator: what training a transformer costs, by the formulas of gdlib/diagnose/cost.py.
 
-export function costOf({ parameters, tokens, precision, optimizer, devices, device, utilization, tokensPerDevice, stateBytes }) {
+Object.assign(WORDS.zh, { remedy: "省内存的办法", none: "无", recompute: "激活重计算", "8-bit state": "8 位优化器状态", "low rank": "低秩微调" });
+
+export function costOf({ parameters, tokens, precision, optimizer, remedy, devices, device, utilization, tokensPerDevice, stateBytes, lowRank }) {
   const width = precision === "fp32" ? 4 : 2, copy = precision === "fp32" ? 0 : 4;
   const shape = ((128 * parameters) / 12) ** (1 / 3);
-  const flops = 6 * parameters * tokens;
-  const shared = { weights: width * parameters, gradients: width * parameters, optimizer: (copy + stateBytes[optimizer]) * parameters };
-  const activations = (precision === "fp32" ? 68 : 34) * tokensPerDevice * shape * (shape / 128);
+  const flops = ({ recompute: 8, "low rank": 4 }[remedy] ?? 6) * parameters * tokens;
+  const trained = parameters * (remedy === "low rank" ? lowRank : 1), state = copy + stateBytes[optimizer] / (remedy === "8-bit state" ? 4 : 1);
+  const shared = { weights: width * parameters, gradients: width * trained, optimizer: state * trained };
+  const layers = shape / 128, kept = remedy === "recompute" ? 2 * layers + 34 : 34 * layers;
+  const activations = (precision === "fp32" ? 2 : 1) * kept * tokensPerDevice * shape;
   const inAll = shared.weights + shared.gradients + shared.optimizer;
   const days = flops / (devices * device.peak[precision] * utilization) / 86400;
   return {
@@ -42,6 +46,7 @@ function render({ model, el }) {
     precision: choose("precision", "precision", [["mixed", "bf16 + fp32"], ["fp32", "fp32"]]),
     optimizer: choose("optimiser", "optimizer", [["adamw", "AdamW"], ["momentum", "SGD + momentum"], ["sgd", "SGD"]]),
     hardware: choose("hardware", "hardware", Object.keys(hardware).map((key) => [key, key])),
+    remedy: choose("remedy", "remedy", ["none", "recompute", "8-bit state", "low rank"].map((key) => [key, key])),
   };
   root.append(
     make("div", { class: "gd-bar" }, ...Object.values(choices).map((c) => c.element)),
@@ -50,13 +55,13 @@ function render({ model, el }) {
     cards, canvas, readout, assumptions);
   el.append(root);
 
-  const watch = redrawOnChange(root, model, ["parameters", "tokens", "devices", "precision", "optimizer", "hardware"], () => {
+  const watch = redrawOnChange(root, model, ["parameters", "tokens", "devices", "precision", "optimizer", "hardware", "remedy"], () => {
     const colors = themeOf(root), device = hardware[model.get("hardware")], devices = model.get("devices");
-    const given = Object.fromEntries(["parameters", "tokens", "precision", "optimizer"].map((key) => [key, model.get(key)]));
-    const cost = costOf({ ...given, devices, device, utilization: model.get("utilization"), tokensPerDevice: model.get("tokens_per_device"), stateBytes: model.get("state_bytes") });
+    const given = Object.fromEntries(["parameters", "tokens", "precision", "optimizer", "remedy"].map((key) => [key, model.get(key)]));
+    const cost = costOf({ ...given, devices, device, utilization: model.get("utilization"), tokensPerDevice: model.get("tokens_per_device"), stateBytes: model.get("state_bytes"), lowRank: model.get("low_rank") });
     const card = (name, value, note) => make("div", { class: "gd-card" }, say(name), make("b", {}, value), note);
     cards.replaceChildren(
-      card("compute", `${short(cost.flops)} FLOP`, `6 × ${count(given.parameters)} × ${count(given.tokens)}`),
+      card("compute", `${short(cost.flops)} FLOP`, `${Math.round(cost.flops / given.parameters / given.tokens)} × ${count(given.parameters)} × ${count(given.tokens)}`),
       card("time", duration(cost.days), `${devices} × ${model.get("hardware")}`),
       card("money", `$${count(cost.dollars)}`, `$${device.price} / h`),
       card("memory a device", bytes(cost.perDevice), `${say("of")} ${bytes(device.memory)}`));
@@ -98,8 +103,8 @@ function render({ model, el }) {
     for (const [key, { list }] of Object.entries(choices)) list.value = model.get(key);
     const peak = short(device.peak[given.precision] / 1e12);
     assumptions.replaceChildren(...(isChinese()
-      ? [`设备实际完成峰值 ${peak} TFLOP/s 的 ${100 * model.get("utilization")}%。`, "权重、梯度和优化器状态平均分到所有设备上。", `每台设备一次处理 ${model.get("tokens_per_device")} 个词元；激活值不重算；层的形状如同 GPT-3。`, "不含通信、验证、失败的运行和人力。"]
-      : [`A device does ${100 * model.get("utilization")} % of its peak of ${peak} TFLOP/s.`, "Weights, gradients and optimiser state are shared evenly by all devices.", `A device works on ${model.get("tokens_per_device")} tokens at a time and recomputes no activations; layers are shaped as in GPT-3.`, "Communication, validation, failed runs and people are not counted."]
+      ? [`设备实际完成峰值 ${peak} TFLOP/s 的 ${100 * model.get("utilization")}%。`, "权重、梯度和优化器状态平均分到所有设备上。", `每台设备一次处理 ${model.get("tokens_per_device")} 个词元；层的形状如同 GPT-3。低秩微调只训练 ${100 * model.get("low_rank")}% 的参数。`, "不含通信、验证、失败的运行和人力。"]
+      : [`A device does ${100 * model.get("utilization")} % of its peak of ${peak} TFLOP/s.`, "Weights, gradients and optimiser state are shared evenly by all devices.", `A device works on ${model.get("tokens_per_device")} tokens at a time; layers are shaped as in GPT-3. "Low rank" trains ${100 * model.get("low_rank")} % of the parameters.`, "Communication, validation, failed runs and people are not counted."]
     ).map((t) => make("li", {}, t)));
     Object.assign(root.dataset, { flops: cost.flops, days: cost.days, dollars: cost.dollars, memory: cost.perDevice });
   });

@@ -18,6 +18,7 @@ class CostDrawing(Drawing):
     _esm = module("cost")
     hardware_table = traitlets.Dict().tag(sync=True)
     state_bytes = traitlets.Dict().tag(sync=True)
+    low_rank = traitlets.Float(cost.LOW_RANK).tag(sync=True)
     utilization = traitlets.Float(0.4).tag(sync=True)
     tokens_per_device = traitlets.Int(2048).tag(sync=True)
     setting = traitlets.Dict().tag(sync=True)
@@ -27,10 +28,11 @@ class CostDrawing(Drawing):
     precision = traitlets.Unicode().tag(sync=True)
     optimizer = traitlets.Unicode().tag(sync=True)
     hardware = traitlets.Unicode().tag(sync=True)
+    remedy = traitlets.Unicode("none").tag(sync=True)
 
 
 class CostCalculator(Explorer):
-    """Sliders for parameters, tokens and devices, choices of precision, optimiser and hardware; the cost of all that.
+    """Sliders for parameters, tokens and devices, choices of precision, optimiser, hardware and remedy; the cost of all that.
 
     The page computes by the formulas of `gdlib.diagnose.cost` and writes their assumptions beside the result.
 
@@ -41,11 +43,12 @@ class CostCalculator(Explorer):
         optimizer: ``"sgd"``, ``"momentum"`` or ``"adamw"``.
         devices: in [1, 4096].
         hardware: a name in ``gdlib.diagnose.cost.HARDWARE``.
+        remedy: one of ``gdlib.diagnose.cost.REMEDIES``.
 
     A number outside its slider's range is clamped, with a warning.
 
     Attributes:
-        parameters, tokens, devices, precision, optimizer, hardware: traits, to read, set and observe.
+        parameters, tokens, devices, precision, optimizer, hardware, remedy: traits, to read, set and observe.
 
     Raises:
         TypeError, ValueError: if an argument is not what is said above.
@@ -54,7 +57,7 @@ class CostCalculator(Explorer):
         >>> calculator = CostCalculator(devices=8)
         >>> calculator.hardware = "H100"
         >>> calculator
-        CostCalculator(parameters=7000000000.0, tokens=140000000000.0, devices=8, precision='mixed', optimizer='adamw', hardware='H100')
+        CostCalculator(parameters=7000000000.0, tokens=140000000000.0, devices=8, precision='mixed', optimizer='adamw', hardware='H100', remedy='none')
     """
 
     parameters = traitlets.Any()
@@ -63,7 +66,8 @@ class CostCalculator(Explorer):
     precision = traitlets.Any()
     optimizer = traitlets.Any()
     hardware = traitlets.Any()
-    _shown = ("parameters", "tokens", "devices", "precision", "optimizer", "hardware")
+    remedy = traitlets.Any()
+    _shown = ("parameters", "tokens", "devices", "precision", "optimizer", "hardware", "remedy")
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class CostCalculator(Explorer):
         optimizer: str = "adamw",
         devices: int = 64,
         hardware: str = "A100",
+        remedy: str = "none",
     ):
         setting = {
             "parameters": clamp("parameters", _check.positive("parameters", parameters), *PARAMETERS),
@@ -81,6 +86,7 @@ class CostCalculator(Explorer):
             "precision": _check.one_of("precision", precision, ("fp32", "mixed")),
             "optimizer": _check.one_of("optimizer", optimizer, cost.STATE_BYTES),
             "hardware": _check.one_of("hardware", hardware, cost.HARDWARE),
+            "remedy": _check.one_of("remedy", remedy, cost.REMEDIES),
         }
         drawing = CostDrawing(
             hardware_table={name: device._asdict() for name, device in cost.HARDWARE.items()},
@@ -120,3 +126,7 @@ class CostCalculator(Explorer):
     @traitlets.validate("hardware")
     def _hardware(self, proposal: dict) -> str:
         return _check.one_of("hardware", proposal["value"], cost.HARDWARE)
+
+    @traitlets.validate("remedy")
+    def _remedy(self, proposal: dict) -> str:
+        return _check.one_of("remedy", proposal["value"], cost.REMEDIES)

@@ -90,16 +90,19 @@ def test_the_calculator_computes_what_cost_does(page):
             "precision": str(generator.choice(["fp32", "mixed"])),
             "optimizer": str(generator.choice(list(cost.STATE_BYTES))),
             "devices": int(generator.integers(1, 4096)),
+            "remedy": str(generator.choice(cost.REMEDIES)),
         }
         hardware = cost.HARDWARE[str(generator.choice(list(cost.HARDWARE)))]
         given = setting | {
             "device": hardware._asdict(), "utilization": 0.4, "tokensPerDevice": 2048, "stateBytes": cost.STATE_BYTES,
+            "lowRank": cost.LOW_RANK,
         }  # fmt: skip
         found = call(page, widgets.CostCalculator().drawing._esm, "m.costOf(a)", given)
         n, precision = setting["parameters"], setting["precision"]
-        flops = cost.training_flops(n, setting["tokens"])
-        memory = cost.training_memory(n, precision, setting["optimizer"])
-        activations = cost.activation_memory(n, 2048, precision)
+        remedy = setting["remedy"]
+        flops = cost.training_flops(n, setting["tokens"], remedy)
+        memory = cost.training_memory(n, precision, setting["optimizer"], remedy)
+        activations = cost.activation_memory(n, 2048, precision, remedy)
         days = cost.training_days(flops, setting["devices"], hardware.peak[precision], 0.4)
         expected = memory | {
             "flops": flops,

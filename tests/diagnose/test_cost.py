@@ -60,6 +60,17 @@ def test_days_and_devices():
     assert cost.devices_needed(100.0, memory=10.0, activations=10.0) == math.inf
 
 
+def test_what_each_remedy_takes_away():
+    """By hand, for 7e9 parameters: 16 bytes each with AdamW in mixed precision, of which 8 are its two moments."""
+    assert sum(cost.training_memory(7e9, remedy="8-bit state").values()) == pytest.approx(7e9 * (2 + 2 + 4 + 2))
+    assert sum(cost.training_memory(7e9, remedy="low rank").values()) == pytest.approx(7e9 * (2 + 0.01 * 14))
+    assert cost.training_memory(7e9, remedy="recompute") == cost.training_memory(7e9)
+    gpt3 = 12 * 96 * 12288**2  # 96 layers of width 12,288
+    assert cost.activation_memory(gpt3, remedy="recompute") == pytest.approx(2048 * 12288 * (2 * 96 + 34), rel=1e-6)
+    assert cost.training_flops(1.0, 1.0, "recompute") == 8.0
+    assert cost.training_flops(1.0, 1.0, "low rank") == 4.0
+
+
 @pytest.mark.parametrize(
     ("call", "error", "said"),
     [
