@@ -149,11 +149,20 @@ def batch_indices(
     return torch.cat(parts)
 
 
-def _split(inputs: Tensor, targets: Tensor, test: int) -> Split:
-    """The last ``test`` samples of one fixed shuffle are for testing, whatever the seed of a run."""
-    order = epoch_order(len(inputs), 0, 0)
-    train, held_out = order[:-test], order[-test:]
-    return Split(Dataset(inputs[train], targets[train]), Dataset(inputs[held_out], targets[held_out]))
+def hold_out(data: Dataset, count: int, seed: int = 0) -> Split:
+    """The last ``count`` samples of one shuffle apart from the others; the data sets here have one split, whatever a run's seed.
+
+    Raises:
+        TypeError, ValueError: if ``count`` is not a whole number of at least 1 that leaves a sample to train on.
+
+    Example:
+        >>> hold_out(Dataset([[0.0], [1.0], [2.0]], [0, 1, 0]), 1).train
+        Dataset(2 samples, inputs (1,) float32, targets () int64)
+    """
+    if _check.whole("count", count) >= len(data):
+        raise ValueError(f"count must be below the {len(data)} samples of data; got {count}")
+    order = epoch_order(len(data), 0, seed)
+    return Split(*(Dataset(data.inputs[rows], data.targets[rows]) for rows in (order[:-count], order[-count:])))
 
 
 @cache
@@ -169,7 +178,7 @@ def digits() -> Split:
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
-    return _split(torch.tensor(x / 16, dtype=torch.float32), torch.tensor(y, dtype=torch.int64), test=360)
+    return hold_out(Dataset(torch.tensor(x / 16, dtype=torch.float32), torch.tensor(y, dtype=torch.int64)), 360)
 
 
 @cache
@@ -191,7 +200,7 @@ def diabetes(scaled: bool = True) -> Split:
     from sklearn.datasets import load_diabetes
 
     x, y = load_diabetes(return_X_y=True, scaled=False)
-    split = _split(torch.tensor(x), torch.tensor(y)[:, None], test=88)
+    split = hold_out(Dataset(torch.tensor(x), torch.tensor(y)[:, None]), 88)
     if scaled:
         mean = [side.mean(0) for side in (split.train.inputs, split.train.targets)]
         deviation = [side.std(0, correction=0) for side in (split.train.inputs, split.train.targets)]

@@ -19,13 +19,16 @@ SLOPES = (3.4445, -4.7750, 2.0315)
 
 
 class _Rule(torch.optim.Optimizer):
-    """An optimiser that is one rule: ``update`` changes a parameter, given its gradient, its state and its group."""
+    """An optimiser that is one rule: its ``update(p, g, state, group)`` changes a parameter, given its gradient."""
 
     def __init__(self, parameters: Iterable, **defaults: Any):
         _check.number("lr", defaults["lr"], low=0.0)
-        for name in ("momentum", "beta1", "beta2"):
+        for name in ("momentum", "beta", "beta1", "beta2"):
             if name in defaults and _check.number(name, defaults[name], low=0.0) >= 1:
                 raise ValueError(f"{name} must be at least 0 and below 1; got {defaults[name]!r}")
+        for name in ("eps", "adamw_lr"):
+            if name in defaults:
+                _check.positive(name, defaults[name])
         _check.number("weight_decay", defaults["weight_decay"], low=0.0)
         super().__init__(parameters, defaults)
 
@@ -41,9 +44,6 @@ class _Rule(torch.optim.Optimizer):
                 if p.grad is not None:
                     self.update(p, p.grad, self.state[p], group)
         return loss
-
-    def update(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:
-        raise NotImplementedError
 
 
 class SGD(_Rule):
@@ -131,7 +131,6 @@ class AdamW(_Rule):
         eps: float = 1e-8,
         weight_decay: float = 0.01,
     ):
-        _check.positive("eps", eps)
         super().__init__(parameters, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
 
     def update(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:
@@ -212,9 +211,8 @@ class Muon(AdamW):
         beta2: float = 0.999,
         eps: float = 1e-8,
     ):
-        _check.positive("eps", eps)
         _Rule.__init__(
-            self, parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, adamw_lr=_check.positive("adamw_lr", adamw_lr),
+            self, parameters, lr=lr, momentum=momentum, weight_decay=weight_decay, adamw_lr=adamw_lr,
             beta1=beta1, beta2=beta2, eps=eps, adamw=False,
         )  # fmt: skip
 
@@ -258,8 +256,6 @@ class ScheduleFree(_Rule):
     """
 
     def __init__(self, parameters: Iterable, lr: float = 0.1, beta: float = 0.9, weight_decay: float = 0.0):
-        if _check.number("beta", beta, low=0.0) >= 1:
-            raise ValueError(f"beta must be at least 0 and below 1; got {beta!r}")
         super().__init__(parameters, lr=lr, beta=beta, weight_decay=weight_decay)
 
     def update(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:

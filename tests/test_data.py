@@ -111,3 +111,16 @@ def test_bad_context():
         data.python_source(context=0)
     with pytest.raises(ValueError, match="characters"):
         data.python_source(context=64, characters=10)
+
+
+def test_what_is_held_out_is_apart_and_follows_the_seed():
+    whole = data.Dataset(torch.arange(10.0)[:, None], torch.arange(10))
+    made = [data.hold_out(whole, 3, seed) for seed in (0, 0, 1)]
+    assert sorted(torch.cat([made[0].train.targets, made[0].test.targets]).tolist()) == list(range(10))
+    assert [len(part) for part in made[0]] == [7, 3]
+    assert torch.equal(made[0].test.targets, made[1].test.targets)
+    assert not torch.equal(made[0].test.targets, made[2].test.targets)
+    with pytest.raises(ValueError, match="count must be below the 10 samples of data; got 10"):
+        data.hold_out(whole, 10)
+    with pytest.raises(ValueError, match="count must be a whole number of at least 1"):
+        data.hold_out(whole, 0)

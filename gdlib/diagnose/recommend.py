@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from gdlib import _check, schedules
-from gdlib.data import Dataset, as_dataset, epoch_order
+from gdlib.data import Dataset, as_dataset, hold_out
 from gdlib.diagnose.noise_scale import NoiseScale, gradient_noise_scale
 from gdlib.diagnose.range_test import RangeTest, range_test
 from gdlib.divergence import Divergence
@@ -267,8 +267,7 @@ def _held_out(dataset: Dataset, validation: float | Dataset, seed: int) -> tuple
     count = round(share * len(dataset))
     if not 0 < share < 1 or not 0 < count < len(dataset) - 1:
         raise ValueError(f"validation must be a share of the samples in (0, 1) that leaves some; got {validation!r}")
-    order = epoch_order(len(dataset), 0, seed)
-    return tuple(Dataset(dataset.inputs[rows], dataset.targets[rows]) for rows in (order[:-count], order[-count:]))
+    return hold_out(dataset, count, seed)
 
 
 def _power_of_two(size: float) -> int:

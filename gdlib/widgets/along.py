@@ -155,6 +155,12 @@ def column(name: str, value: Any) -> np.ndarray:
     return array.astype(float)
 
 
+def unbroken(values: np.ndarray) -> int:
+    """How many values there are before the first that is not finite."""
+    finite = np.isfinite(values)
+    return len(values) if finite.all() else int(finite.argmin())
+
+
 def rounded(values: Sequence[float], digits: int = 4) -> list[float]:
     """To so many significant digits: what a picture can show, and short as text."""
     return [float(f"{value:.{digits}g}") for value in values]
@@ -180,12 +186,11 @@ def loss_at(curve: dict, step: int) -> float:
 
 def _curve(taken: Snapshots, log: bool) -> dict:
     """A run's losses, thinned, up to where it diverged, and the steps of its snapshots."""
-    finite = np.isfinite(taken.losses)
-    until = len(finite) if finite.all() else int(finite.argmin())
+    until = unbroken(taken.losses)
     ends, means = thin(taken.losses[:until], POINTS, log) if until else ([], np.empty(0))
     return {
         "at": [int(end) - 1 for end in ends],  # losses[i] is known after i steps
         "losses": rounded(means, 5),
         "steps": taken.steps,
-        "diverged": None if until == len(finite) else until,
+        "diverged": None if until == len(taken.losses) else until,
     }

@@ -10,7 +10,7 @@ import traitlets
 
 from gdlib import _check
 from gdlib.widgets._base import Drawing, Explorer, clamp, module, slider
-from gdlib.widgets.along import STYLE, as_array, column, light, rounded
+from gdlib.widgets.along import STYLE, as_array, column, light, rounded, unbroken
 
 CASES = (2, 20)
 LINES = 4  # of a case, at most
@@ -169,8 +169,7 @@ def _line(name: str, key: Any, value: Any) -> dict:
     else:
         values = column(name, value)
         steps = np.arange(len(values))
-    finite = np.isfinite(values)
-    until = len(values) if finite.all() else int(finite.argmin())
+    until = unbroken(values)
     kept = _kept(values[:until])
     return {
         "steps": [int(step) for step in steps[kept]],

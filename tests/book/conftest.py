@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ipywidgets import Widget
 from ipywidgets.embed import dependency_state, embed_data
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
@@ -179,3 +179,30 @@ def alone(browser: Browser, tmp_path: Path):
     for context in contexts:
         context.close()
     server.shutdown()
+
+
+def in_each_view(alone, make) -> Iterator[tuple[Watched, str]]:
+    """The widget of ``make()`` and the page's language: in light, in dark, and in Chinese in the dark on a phone.
+
+    Each time it draws another picture, stays within the width, and nothing goes wrong.
+    """
+    pictures = set()
+    for theme, language, width in (("light", "en", 1280), ("dark", "en", 1280), ("dark", "zh-CN", 390)):
+        watched = alone(make(), theme, language, width)
+        pictures.add(watched.page.evaluate("document.querySelector('.gd canvas').toDataURL()"))
+        yield watched, language
+        wide = watched.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wide <= 0, f"scrolls sideways by {wide} px at {width} px"
+        assert watched.wrong == []
+    assert len(pictures) == 3
+
+
+def redraw_time(page: Page, handles: list[Locator], keys: list[str], more_than: int) -> float:
+    """Milliseconds of a redraw, at the 95th percentile, while each handle is pressed; of ``more_than`` so many redraws."""
+    page.evaluate("performance.clearMeasures()")
+    for handle in handles:
+        for key in keys:
+            handle.press(key)
+    times = sorted(page.evaluate("performance.getEntriesByName('gdlib draw').map(e => e.duration)"))
+    assert len(times) > more_than
+    return times[int(0.95 * len(times))]

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import call, drawn_after, slowness
+from conftest import call, drawn_after, in_each_view, redraw_time, slowness
 
 from gdlib.widgets import Case, PredictionExplorer, RunQuiz, Snapshots, TextExplorer
 from gdlib.widgets.along import loss_at
@@ -269,11 +269,8 @@ def test_a_quiz_is_guessed_and_explained(alone):
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_light_dark_narrow_and_chinese(alone, name):
-    pictures = {}
-    for theme, language, width in (("light", "en", 1280), ("dark", "en", 1280), ("dark", "zh-CN", 390)):
-        watched = alone(MAKERS[name](), theme, language, width)
+    for watched, language in in_each_view(alone, MAKERS[name]):
         page = watched.page
-        pictures[theme, language] = page.evaluate("document.querySelector('.gd canvas').toDataURL()")
         if name == "quiz":
             page.locator(".gd select").select_option("overfitting")
             page.locator(".gd-button").nth(1).click()
@@ -281,8 +278,6 @@ def test_light_dark_narrow_and_chinese(alone, name):
         page.locator("summary").click()
         page.wait_for_timeout(200)
         page.locator("summary").click()
-        wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, f"scrolls sideways by {wide} px at {width} px"
         words = page.locator("body").inner_text()
         chinese = ("问题出在哪里？", "治好之后", "病例") if name == "quiz" else ("跳到最好的设置", "步")
         assert all(word in words for word in chinese) == (language == "zh-CN")
@@ -303,8 +298,6 @@ def test_light_dark_narrow_and_chinese(alone, name):
                 "bits",
             )
             assert [word for word in english if word in words] == []
-        assert watched.wrong == []
-    assert len(set(pictures.values())) == 3
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -327,12 +320,8 @@ def test_redraws_within_a_frame(alone, name):
     for _ in range(3):  # the machine is shared: the best of three says what the page can do
         watched = alone(MAKERS[name]())
         page = watched.page
-        page.evaluate("performance.clearMeasures()")
-        for key in ["ArrowLeft"] * 4 + ["ArrowRight"] * 10 + ["ArrowLeft"] * 4:
-            page.locator(".noUi-handle").press(key)
-        times = sorted(page.evaluate("performance.getEntriesByName('gdlib draw').map(e => e.duration)"))
-        assert len(times) > 3
-        best = min(best, times[int(0.95 * len(times))])
+        keys = ["ArrowLeft"] * 4 + ["ArrowRight"] * 10 + ["ArrowLeft"] * 4
+        best = min(best, redraw_time(page, [page.locator(".noUi-handle")], keys, more_than=3))
         if best < 16 * slowness():
             return
     assert best < 16 * slowness()
