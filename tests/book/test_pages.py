@@ -38,6 +38,17 @@ def test_page_is_whole_and_quiet(visit, path, theme, width):
     assert watched.wrong == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_first_visit_is_quiet_and_follows_the_readers_system(browser, base, scheme):
+    context = browser.new_context(color_scheme=scheme)
+    watched = Watched(context, base)
+    page = watched.open(base + "index.html")
+    settle(watched)
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    assert watched.wrong == []
+    context.close()
+
+
 def test_every_page_with_a_widget_was_found():
     assert "index.html" in LIVE
     assert len(LIVE) >= 6
