@@ -1,9 +1,10 @@
-// Runs between require.js and html-manager on pages that hold widgets: says where the vendored files lie, for pages at any
-// depth, stands in for MathJax 2, which html-manager asks for by name while the page has MathJax 3, and gives anywidget the time
-// that a slow phone needs: by itself it gives up on a widget after two seconds.
+// Runs between require.js and html-manager on pages that hold widgets. It says where the vendored files lie, for pages at any depth,
+// stands in for MathJax 2, which html-manager asks for by name while the page has MathJax 3, and gives anywidget the time that a slow
+// phone needs: by itself it gives up on a widget after two seconds.
 (() => {
+  const { require, define } = window;
   const vendor = new URL("vendor/", document.currentScript.src).href;
-  window.require.config({
+  require.config({
     waitSeconds: 60,
     paths: {
       anywidget: `${vendor}anywidget/index`,
@@ -13,8 +14,30 @@
     },
   });
 
-  // While the rest of the page loads; html-manager asks for it only then.
-  document.addEventListener("DOMContentLoaded", () => window.require(["anywidget"]));
+  // In place of embed-amd.js's own renderWidgets, which waits for the last picture, checks all states against a schema, for which it
+  // first writes a program, and shows no widget before the last is made: half of the time until the first one can be moved.
+  define("@jupyter-widgets/html-manager/dist/libembed-amd", [], () => ({ renderWidgets() {} }));
+  require(["@jupyter-widgets/html-manager/dist/libembed-amd"]);
+
+  const load = (name) => new Promise((resolve, reject) => require([name], resolve, reject));
+  const tags = (kind) => document.querySelectorAll(`script[type="application/vnd.jupyter.widget-${kind}+json"]`);
+
+  document.addEventListener("DOMContentLoaded", async () => {
+    load("anywidget");
+    const { HTMLManager } = await load("@jupyter-widgets/html-manager");
+    for (const { textContent } of tags("state")) {
+      const manager = new HTMLManager({ loader: load });
+      const models = await manager.set_state(JSON.parse(textContent));
+      for (const tag of tags("view")) {
+        const model = models.find(({ model_id }) => model_id === JSON.parse(tag.textContent).model_id);
+        if (!model) continue;
+        const place = document.createElement("div");
+        place.className = "widget-subarea";
+        tag.before(place);
+        manager.display_view(await manager.create_view(model), place);
+      }
+    }
+  });
 
   const timeout = AbortSignal.timeout.bind(AbortSignal);
   AbortSignal.timeout = (ms) => timeout(Math.max(ms, 60000));

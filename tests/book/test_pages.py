@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from conftest import LIVE, PAGES, SITE, Watched, drawn_after, redraw_time, slowness
+from conftest import LIVE, PAGES, SITE, Watched, drawn_after, redraw_time, slowness, time_to_first_draw
 
 WIDGET = ".gd canvas"
 WAYS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
@@ -64,16 +64,11 @@ def test_links_within_the_site_lead_somewhere(path):
 
 
 @pytest.mark.parametrize("path", LIVE)
-def test_first_widget_is_there_soon(visit, path):
+def test_first_widget_is_there_soon(browser, base, path):
     times = []
-    for _ in range(6):  # the machine is shared: the best says what the page can do
-        watched = visit(path)
-        watched.page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0", timeout=60_000)
-        times.append(watched.page.evaluate("performance.getEntriesByName('gdlib draw')[0].startTime") / slowness())
-        watched.page.close()
-        if times[-1] < 3000:
-            break
-    assert times[-1] < 3000, f"ms, on a machine of usual speed: {times}; 1.5 s is wanted, see CHANGELOG.md"
+    while len(times) < 6 and min(times, default=9999) >= 1500:  # the best says what the page can do
+        times.append(time_to_first_draw(browser, base + path) / slowness())
+    assert min(times) < 1500, f"ms, on a machine of usual speed: {times}"
 
 
 @pytest.mark.parametrize("path", LIVE)
