@@ -1,15 +1,21 @@
 """Saving and resuming: a file is either the old checkpoint or the new one, never half of each.
 
-One file holds the whole run, whoever wrote it: under FSDP the shards are gathered first, so that what N processes wrote, M
-can load, one process included. Reading it never runs code (``weights_only=True``).
+One file holds the whole run. Under FSDP, where no process may have room for a whole model, ``torch.distributed.checkpoint`` lets each
+write its own shards into a folder beside that file, which names it and describes the tensors in it. What N processes wrote, M can
+load, one process included. Reading never runs code: the file is read with ``weights_only=True``, and the shards are safetensors.
 """
 
 import os
+import shutil
 import tempfile
+import warnings
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
+from torch.utils._pytree import keystr, tree_map_with_path
 
 from gdlib import device as devices
 from gdlib import distributed
@@ -30,10 +36,8 @@ def write(path: str | Path, state: dict[str, Any]) -> None:
     Raises:
         FileNotFoundError: if the folder does not exist.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"path must lie in a folder that exists; got {str(path)!r}")
-    for left in path.parent.glob(f"{path.name}.*.part"):  # by a writer that was killed
+    path = _in_a_folder(path)
+    for left in _beside(path, "part"):  # by a writer that was killed
         left.unlink(missing_ok=True)
     handle, beside = tempfile.mkstemp(prefix=path.name + ".", suffix=".part", dir=path.parent)
     try:
@@ -45,12 +49,28 @@ def write(path: str | Path, state: dict[str, Any]) -> None:
     except BaseException:
         Path(beside).unlink(missing_ok=True)
         raise
-    if os.name == "posix":  # the move itself reaches the disk with the folder
-        folder = os.open(path.parent, os.O_RDONLY)
+    _flush(path.parent)  # the move itself reaches the disk with the folder
+
+
+def _in_a_folder(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"path must lie in a folder that exists; got {str(path)!r}")
+    return path
+
+
+def _beside(path: Path, suffix: str) -> list[Path]:
+    """What ``tempfile`` made beside a checkpoint: its name, eight characters, the suffix."""
+    return list(path.parent.glob(f"{escape(path.name)}.????????.{suffix}"))
+
+
+def _flush(folder: Path) -> None:
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(handle)
         finally:
-            os.close(folder)
+            os.close(handle)
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -73,11 +93,25 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def save(trainer: "Trainer", path: str | Path) -> None:
-    """Write the state of a run. All processes must call it together; the first one writes."""
+    """Write the state of a run. All processes must call it together; the first one writes, and each its own shards.
+
+    The file is moved into place when all shards are on the disk; those of the checkpoint before it go last.
+
+    Raises:
+        FileNotFoundError: if the folder of ``path`` does not exist.
+    """
+    path, shards = _in_a_folder(path), {}
+
+    def put_aside(at: tuple, value: Any) -> Any:
+        if not hasattr(value, "full_tensor"):
+            return value
+        shards[keystr(at)] = value
+        return torch.empty(value.shape, dtype=value.dtype, device="meta")
+
     state = {
         "format": FORMAT,
-        "model": distributed.whole(trainer.model.state_dict()),
-        "optimizer": distributed.whole(trainer.optimizer.state_dict()),
+        "model": trainer.model.state_dict(),
+        "optimizer": trainer.optimizer.state_dict(),
         "optimizer_class": type(trainer.optimizer).__name__,
         "steps_done": trainer.steps_done,
         "samples_seen": trainer.samples_seen,
@@ -90,9 +124,39 @@ def save(trainer: "Trainer", path: str | Path) -> None:
         "scaler": trainer._scaler.state_dict() if trainer._scaler else None,
         "history": trainer._history.state_dict() if trainer._history is not None else None,
     }
+    state = tree_map_with_path(put_aside, state)
+    state["shards"] = _write_shards(path, shards) if shards else None
     if distributed.rank() == 0:
         write(path, state)
+        for folder in _beside(path, "shards"):
+            if folder.name != state["shards"]:
+                shutil.rmtree(folder, ignore_errors=True)
     distributed.wait()
+
+
+def _write_shards(path: Path, shards: dict[str, Tensor]) -> str:
+    """Each process's own shards into a new folder beside ``path``, whose name is returned."""
+    import torch.distributed.checkpoint as dcp  # a second, which a run without shards need not wait
+
+    folder = None
+    if distributed.rank() == 0:
+        folder = tempfile.mkdtemp(prefix=path.name + ".", suffix=".shards", dir=path.parent)
+    folder = Path(distributed.everyone(folder)[0])
+    dcp.save(shards, storage_writer=dcp.HuggingFaceStorageWriter(str(folder), save_distributed=True))
+    _flush(folder)
+    return folder.name
+
+
+def _read_shards(folder: Path, rooms: dict[str, Tensor]) -> None:
+    """Fill ``rooms``, however they are sharded, with what `_write_shards` wrote under their names."""
+    import torch.distributed.checkpoint as dcp
+
+    try:
+        with warnings.catch_warnings(action="ignore"):  # that one process alone reads it
+            dcp.load(rooms, storage_reader=dcp.HuggingFaceStorageReader(str(folder)))
+    except (Exception, dcp.api.CheckpointException) as error:  # one for each way a file can be broken or missing
+        reason = " ".join(str(error).split())[-300:]
+        raise ValueError(f"path must name a checkpoint whose shards are whole; {str(folder)!r}: {reason}") from error
 
 
 def load(trainer: "Trainer", path: str | Path) -> None:
@@ -107,20 +171,27 @@ def load(trainer: "Trainer", path: str | Path) -> None:
         raise ValueError(f"path must name a checkpoint of Trainer.save; got {str(path)!r}, which holds something else")
     _check_fit(trainer, state, f"{str(path)!r}")
 
-    model = trainer.model.state_dict()
+    model, rooms = trainer.model.state_dict(), {}
     parameters = [p for group in trainer.optimizer.param_groups for p in group["params"]]
-    optimizer = dict(state["optimizer"])
-    optimizer["state"] = {
-        i: {name: distributed.like(value, parameters[i]) for name, value in values.items()}
-        for i, values in optimizer["state"].items()
-    }
+
+    def lay_out(at: tuple, value: Any) -> Any:
+        """A tensor as this trainer has it: sharded or whole; one of the optimizer's like the parameter that it belongs to."""
+        keys = [key.key for key in at if hasattr(key, "key")]
+        if not isinstance(value, Tensor) or not (keys[0] == "model" or keys[:2] == ["optimizer", "state"]):
+            return value
+        laid_out = distributed.like(value, model[keys[1]] if keys[0] == "model" else parameters[keys[2]])
+        if value.is_meta:
+            rooms[keystr(at)] = laid_out
+        return laid_out
+
+    parts = tree_map_with_path(lay_out, {name: state[name] for name in ("model", "optimizer")})
+    if rooms:
+        _read_shards(Path(path).parent / state["shards"], rooms)
     try:
-        trainer.optimizer.load_state_dict(optimizer)
+        trainer.optimizer.load_state_dict(parts["optimizer"])
     except ValueError as error:
         raise ValueError(f"path must name a checkpoint of this optimizer; {str(path)!r}: {error}") from error
-    trainer.model.load_state_dict(
-        {name: distributed.like(value, model[name]) for name, value in state["model"].items()}
-    )
+    trainer.model.load_state_dict(parts["model"])
     trainer.steps_done, trainer.samples_seen = state["steps_done"], state["samples_seen"]
     trainer._lr_factor, trainer._first_loss = state["lr_factor"], state["first_loss"]
     trainer.reseed(state["seed"])

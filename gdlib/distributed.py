@@ -23,7 +23,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils._pytree import tree_map
 
 from gdlib import _check
 
@@ -170,13 +169,9 @@ def everyone(value: Any) -> list[Any]:
     return values
 
 
-def whole(state: Any) -> Any:
-    """``state`` with every sharded tensor gathered; all processes must call it together."""
-    if not dist.is_initialized():
-        return state
-    from torch.distributed.tensor import DTensor
-
-    return tree_map(lambda t: t.full_tensor() if isinstance(t, DTensor) else t, state)
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor with its shards gathered; itself where it has none. All processes must call it together."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
 def local(tensor: Tensor) -> Tensor:
@@ -185,8 +180,11 @@ def local(tensor: Tensor) -> Tensor:
 
 
 def like(tensor: Tensor, other: Tensor) -> Tensor:
-    """A whole ``tensor`` laid out as ``other`` is: sharded, if that is."""
-    if hasattr(other, "to_local") and tensor.shape == other.shape:
+    """A whole ``tensor`` laid out as ``other`` is: sharded, if that is. A tensor on the meta device becomes room for its values."""
+    sharded = hasattr(other, "to_local") and tensor.shape == other.shape
+    if tensor.is_meta:
+        return torch.empty_like(other if sharded else tensor, dtype=tensor.dtype, device=other.device)
+    if sharded:
         from torch.distributed.tensor import distribute_tensor
 
         return distribute_tensor(tensor.to(other.device), other.device_mesh, other.placements)

@@ -120,7 +120,9 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_never_been(tmp_path):
 
 
 def test_what_a_killed_writer_left_is_cleared_away(tmp_path):
-    (tmp_path / "run.pt.abc.part").write_bytes(b"torn")
-    (tmp_path / "other.pt.abc.part").write_bytes(b"somebody else's")
+    (tmp_path / "run.pt.abcdefgh.part").write_bytes(b"torn")
+    others = ["other.pt.abcdefgh.part", "run.pt.best.abcdefgh.part", "run.pt.best.abcdefgh.shards"]
+    for name in others:
+        (tmp_path / name).write_bytes(b"somebody else's")
     checkpoint.write(tmp_path / "run.pt", {"a": 1})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.pt.abc.part", "run.pt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "run.pt"])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import worker
 
 from gdlib import distributed
 
@@ -76,7 +77,7 @@ def test_micro_batches_in_many_processes(tmp_path, alone, parallel):
 
 
 @pytest.mark.parametrize(
-    ("writers", "readers"), [((2, "fsdp"), (1, "auto")), ((1, "auto"), (3, "fsdp")), ((3, "ddp"), (2, "fsdp"))]
+    ("writers", "readers"), [((3, "fsdp"), (2, "fsdp")), ((1, "auto"), (3, "fsdp")), ((3, "ddp"), (2, "fsdp"))]
 )
 def test_what_n_processes_wrote_m_can_load(tmp_path, alone, writers, readers):
     file = tmp_path / "run.pt"
@@ -85,15 +86,42 @@ def test_what_n_processes_wrote_m_can_load(tmp_path, alone, writers, readers):
     assert first["losses"] + second["losses"] == pytest.approx(alone(61, "adam")["losses"], rel=1e-8)
 
 
-def test_a_worker_killed_with_sigkill_is_started_again_and_comes_to_the_same_end(tmp_path):
+def test_one_process_loads_what_each_of_many_wrote_for_itself_and_refuses_it_torn(tmp_path, alone):
+    file = tmp_path / "run.pt"
+    first = losses(tmp_path, 2, "fsdp", 61, "adam", steps=12, save=file)
+    (folder,) = tmp_path.glob("run.pt.*.shards")
+    shards = sorted(folder.iterdir())
+    sizes = [shard.stat().st_size for shard in shards]
+    assert len(sizes) == 2 and max(sizes) < 1.2 * min(sizes), "each process writes about half"
+    second = losses(tmp_path, 1, "auto", 61, "adam2", steps=18, load=file)
+    assert first["losses"] + second["losses"] == pytest.approx(alone(61, "adam")["losses"], rel=1e-8)
+
+    trainer = worker.together_trainer("adam", 61)
+    before = [p.clone() for p in trainer.model.parameters()]
+    for spoil in (
+        lambda: shards[1].write_bytes(shards[1].read_bytes()[: sizes[1] // 2]),
+        lambda: shutil.rmtree(folder),
+    ):
+        spoil()
+        with pytest.raises(
+            ValueError, match=r"path must name a checkpoint whose shards are whole; .*run\.pt\..*\.shards"
+        ):
+            trainer.load(file)
+        assert trainer.steps_done == 0
+        assert all(torch.equal(p, q) for p, q in zip(before, trainer.model.parameters()))
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_a_worker_killed_with_sigkill_is_started_again_and_comes_to_the_same_end(tmp_path, parallel):
     for folder, killed in ((tmp_path / "calm", True), (tmp_path / "killed", False)):
         folder.mkdir()
         if killed:
             (folder / "killed").touch()  # so that nobody kills itself
-        torchrun(2, "killed", folder, 30, options=("--max-restarts", "2"))
+        torchrun(2, "killed", folder, 30, parallel, options=("--max-restarts", "2"))
     assert (tmp_path / "killed" / "killed").exists()
     ends = [torch.load(tmp_path / name / "end.pt") for name in ("calm", "killed")]
     assert torch.equal(*ends)
+    assert len(list((tmp_path / "killed").glob("run.pt.*"))) == (parallel == "fsdp"), "shards of older checkpoints"
 
 
 def test_rank_0_alone_prints_and_writes(tmp_path):

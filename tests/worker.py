@@ -48,18 +48,22 @@ def crash(folder: str, steps: str) -> None:
 
 def plain_model() -> nn.Module:
     torch.manual_seed(0)
-    return models.mlp(64, 24, 16, 10).double()
+    return models.mlp(64, 24, 2, 10).double()  # two units: the third process has no shard of them
+
+
+def together_trainer(optimizer: str, size: int, parallel: str = "auto", micro: int | None = None) -> Trainer:
+    return Trainer(
+        plain_model(), split.train.to(dtype=torch.float64), nn.functional.cross_entropy,
+        torch.optim.AdamW if optimizer == "adam" else partial(torch.optim.SGD, momentum=0.9),
+        lr=1e-3 if optimizer == "adam" else schedules.cosine(0.05, 60),
+        batch_size=size, device="cpu", parallel=parallel, micro_batch_size=micro, clip_norm=1.0,
+    )  # fmt: skip
 
 
 def together(out: str, parallel: str, steps: str, size: str, load: str = "", save: str = "", micro: str = "") -> None:
     """A run in float64 whose losses rank 0 writes to ``out``."""
-    trainer = Trainer(
-        plain_model(), split.train.to(dtype=torch.float64), nn.functional.cross_entropy,
-        partial(torch.optim.SGD, momentum=0.9) if "adam" not in out else torch.optim.AdamW,
-        lr=schedules.cosine(0.05, 60) if "adam" not in out else 1e-3,
-        batch_size=int(size), device="cpu", parallel=parallel if distributed.launched() else "auto",
-        micro_batch_size=int(micro) if micro else None, clip_norm=1.0,
-    )  # fmt: skip
+    name, parallel = "adam" if "adam" in out else "sgd", parallel if distributed.launched() else "auto"
+    trainer = together_trainer(name, int(size), parallel, int(micro) if micro else None)
     if load:
         trainer.load(load)
     losses, norms = [], []
@@ -74,7 +78,7 @@ def together(out: str, parallel: str, steps: str, size: str, load: str = "", sav
     distributed.leave()
 
 
-def killed(folder: str, steps: str) -> None:
+def killed(folder: str, steps: str, parallel: str) -> None:
     """A run of several processes of which one kills itself, once, in the middle; torchrun starts them all again."""
     trainer = Trainer(
         plain_model(),
@@ -83,13 +87,14 @@ def killed(folder: str, steps: str) -> None:
         lr=0.1,
         batch_size=50,
         device="cpu",
+        parallel=parallel,
     )
     mark = Path(folder) / "killed"
     for step in trainer.run(int(steps), checkpoint=Path(folder) / "run.pt", every=4):
         if step.index == 13 and distributed.rank() == 1 and not mark.exists():
             mark.touch()
             os.kill(os.getpid(), 9)
-    weights = torch.cat([p.detach().flatten() for p in trainer.model.parameters()])
+    weights = torch.cat([distributed.whole(p.detach()).flatten() for p in trainer.model.parameters()])
     if distributed.rank() == 0:
         torch.save(weights, Path(folder) / "end.pt")
     distributed.leave()
