@@ -171,7 +171,7 @@ def next_token_loss(outputs: Tensor, targets: Tensor) -> Tensor:
 def recompute(model: nn.Module, kind: type[nn.Module]) -> nn.Module:
     """Have every part of ``model`` of a ``kind`` keep its inputs alone, and compute the rest again in the backward pass.
 
-    Activation checkpointing (Chen et al. 2016): a third more arithmetic, and activations of one such part at a time.
+    Activation checkpointing (Chen et al. 2016): a fifth to a third more arithmetic, and activations of one such part at a time.
 
     Returns:
         The same model.
