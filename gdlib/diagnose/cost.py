@@ -134,7 +134,8 @@ def activation_memory(
 def training_days(flops: float, devices: int, peak: float, utilization: float = 0.4) -> float:
     """Days that ``devices`` of ``peak`` FLOP/s each need, of which the share ``utilization`` does useful work.
 
-    Utilizations of 0.3 to 0.5 are usual for large models (Chowdhery et al. 2022, table 3).
+    Utilizations of 0.3 to 0.5 are usual for large models (Chowdhery et al. 2022, table 3). Failures, restarts, evaluations and
+    runs that were thrown away are left out.
 
     Raises:
         TypeError, ValueError: if an argument is not positive, or ``utilization`` is above 1.
@@ -153,7 +154,10 @@ def training_days(flops: float, devices: int, peak: float, utilization: float = 
 def devices_needed(bytes_in_all: float, memory: float, activations: float = 0.0) -> float:
     """How many devices of ``memory`` bytes hold ``bytes_in_all`` shared evenly, beside ``activations`` bytes on each.
 
-    Infinite where the activations alone do not fit.
+    Infinite where the activations alone do not fit. The framework's own memory, and what fragmentation wastes, are left out.
+
+    Raises:
+        TypeError, ValueError: if an argument is not positive, or ``activations`` is negative.
 
     Example:
         >>> devices_needed(112e9, memory=80e9, activations=10e9)
