@@ -103,7 +103,7 @@ def save(trainer: "Trainer", path: str | Path) -> None:
     path, shards = _in_a_folder(path), {}
 
     def put_aside(at: tuple, value: Any) -> Any:
-        if not hasattr(value, "full_tensor"):
+        if not distributed.sharded(value):
             return value
         shards[keystr(at)] = value
         return torch.empty(value.shape, dtype=value.dtype, device="meta")
@@ -176,10 +176,15 @@ def load(trainer: "Trainer", path: str | Path) -> None:
 
     def lay_out(at: tuple, value: Any) -> Any:
         """A tensor as this trainer has it: sharded or whole; one of the optimizer's like the parameter that it belongs to."""
-        keys = [key.key for key in at if hasattr(key, "key")]
-        if not isinstance(value, Tensor) or not (keys[0] == "model" or keys[:2] == ["optimizer", "state"]):
+        if not isinstance(value, Tensor):
             return value
-        laid_out = distributed.like(value, model[keys[1]] if keys[0] == "model" else parameters[keys[2]])
+        match [key.key for key in at if hasattr(key, "key")]:
+            case ["model", name, *_]:
+                laid_out = distributed.like(value, model[name])
+            case ["optimizer", "state", i, *_]:
+                laid_out = distributed.like(value, parameters[i])
+            case _:
+                return value
         if value.is_meta:
             rooms[keystr(at)] = laid_out
         return laid_out

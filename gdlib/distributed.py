@@ -169,22 +169,27 @@ def everyone(value: Any) -> list[Any]:
     return values
 
 
+def sharded(value: Any) -> bool:
+    """Whether it is a tensor of which each process holds a part."""
+    return hasattr(value, "to_local")
+
+
 def whole(tensor: Tensor) -> Tensor:
     """A tensor with its shards gathered; itself where it has none. All processes must call it together."""
-    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+    return tensor.full_tensor() if sharded(tensor) else tensor
 
 
 def local(tensor: Tensor) -> Tensor:
     """This process's part of a tensor: its shard, or all of it."""
-    return tensor.to_local() if hasattr(tensor, "to_local") else tensor
+    return tensor.to_local() if sharded(tensor) else tensor
 
 
 def like(tensor: Tensor, other: Tensor) -> Tensor:
     """A whole ``tensor`` laid out as ``other`` is: sharded, if that is. A tensor on the meta device becomes room for its values."""
-    sharded = hasattr(other, "to_local") and tensor.shape == other.shape
+    alike = sharded(other) and tensor.shape == other.shape
     if tensor.is_meta:
-        return torch.empty_like(other if sharded else tensor, dtype=tensor.dtype, device=other.device)
-    if sharded:
+        return torch.empty_like(other if alike else tensor, dtype=tensor.dtype, device=other.device)
+    if alike:
         from torch.distributed.tensor import distribute_tensor
 
         return distribute_tensor(tensor.to(other.device), other.device_mesh, other.placements)

@@ -38,6 +38,13 @@ def losses(folder: Path, processes: int, parallel: str, size: int, name: str = "
     return json.loads(out.read_text())
 
 
+def hand_over(file: Path, writers: tuple[int, str], readers: tuple[int, str]) -> list[float]:
+    """The losses of 12 steps of some processes, which save to ``file``, and of 18 of others, which load it."""
+    first = losses(file.parent, *writers, 61, "adam", steps=12, save=file)
+    second = losses(file.parent, *readers, 61, "adam2", steps=18, load=file)
+    return first["losses"] + second["losses"]
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory):
     """Runs of one process, by batch size and optimizer, each trained once."""
@@ -80,21 +87,18 @@ def test_micro_batches_in_many_processes(tmp_path, alone, parallel):
     ("writers", "readers"), [((3, "fsdp"), (2, "fsdp")), ((1, "auto"), (3, "fsdp")), ((3, "ddp"), (2, "fsdp"))]
 )
 def test_what_n_processes_wrote_m_can_load(tmp_path, alone, writers, readers):
-    file = tmp_path / "run.pt"
-    first = losses(tmp_path, *writers, 61, "adam", steps=12, save=file)
-    second = losses(tmp_path, *readers, 61, "adam2", steps=18, load=file)
-    assert first["losses"] + second["losses"] == pytest.approx(alone(61, "adam")["losses"], rel=1e-8)
+    handed_over = hand_over(tmp_path / "run.pt", writers, readers)
+    assert handed_over == pytest.approx(alone(61, "adam")["losses"], rel=1e-8)
 
 
 def test_one_process_loads_what_each_of_many_wrote_for_itself_and_refuses_it_torn(tmp_path, alone):
     file = tmp_path / "run.pt"
-    first = losses(tmp_path, 2, "fsdp", 61, "adam", steps=12, save=file)
+    handed_over = hand_over(file, (2, "fsdp"), (1, "auto"))
+    assert handed_over == pytest.approx(alone(61, "adam")["losses"], rel=1e-8)
     (folder,) = tmp_path.glob("run.pt.*.shards")
     shards = sorted(folder.iterdir())
     sizes = [shard.stat().st_size for shard in shards]
     assert len(sizes) == 2 and max(sizes) < 1.2 * min(sizes), "each process writes about half"
-    second = losses(tmp_path, 1, "auto", 61, "adam2", steps=18, load=file)
-    assert first["losses"] + second["losses"] == pytest.approx(alone(61, "adam")["losses"], rel=1e-8)
 
     trainer = worker.together_trainer("adam", 61)
     before = [p.clone() for p in trainer.model.parameters()]

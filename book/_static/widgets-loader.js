@@ -14,8 +14,8 @@
     },
   });
 
-  // In place of embed-amd.js's own renderWidgets, which waits for the last picture, checks all states against a schema, for which it
-  // first writes a program, and shows no widget before the last is made: half of the time until the first one can be moved.
+  // In place of embed-amd.js's own renderWidgets, which waits for the page's load, checks all states against a schema, for which it
+  // first writes a program, and makes all widgets at once: the first one would wait for that.
   define("@jupyter-widgets/html-manager/dist/libembed-amd", [], () => ({ renderWidgets() {} }));
   require(["@jupyter-widgets/html-manager/dist/libembed-amd"]);
 
@@ -29,12 +29,14 @@
       const manager = new HTMLManager({ loader: load });
       const models = await manager.set_state(JSON.parse(textContent));
       for (const tag of tags("view")) {
-        const model = models.find(({ model_id }) => model_id === JSON.parse(tag.textContent).model_id);
+        const wanted = JSON.parse(tag.textContent).model_id;
+        const model = models.find(({ model_id }) => model_id === wanted);
         if (!model) continue;
         const place = document.createElement("div");
         place.className = "widget-subarea";
         tag.before(place);
-        manager.display_view(await manager.create_view(model), place);
+        // One that fails must not keep the others from being shown.
+        await manager.create_view(model).then((view) => manager.display_view(view, place)).catch(console.error);
       }
     }
   });

@@ -22,13 +22,13 @@ def leave_scripts_to_their_pages(app: Sphinx, config: Config) -> None:
 
 
 def load_pictures_late(app: Sphinx, doctree: nodes.document, page: str) -> None:
-    """A figure is fetched when it comes near: widgets start at the page's ``load``, which would wait for all of them."""
+    """A figure is fetched when it comes near: it must not compete with what the first widget needs."""
     for image in doctree.findall(nodes.image):
         image["loading"] = "lazy"
 
 
 def let_the_theme_wait(app: Sphinx, error: Exception | None) -> None:
-    """The theme's scripts, which its templates name, are left to ``later.js``: they take as long as the first widget does."""
+    """The theme's scripts, which its templates name, are left to ``later.js``: the first widget would wait for them."""
     for page in Path(app.outdir).rglob("*.html"):
         html = page.read_text(encoding="utf-8")
         later = re.sub(r'<script defer (src="[^"]*_static/scripts/)', r'<script type="text/later" \1', html)
