@@ -13,11 +13,8 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from gdlib import data, device, distributed, models, schedules
-from gdlib.diagnose import recommend
-from gdlib.divergence import Divergence
-from gdlib.history import History
-from gdlib.sweep import sweep
-from gdlib.trainer import Trainer
+from gdlib.choosing import recommend, sweep
+from gdlib.training import Divergence, History, Trainer
 
 
 class Task(NamedTuple):

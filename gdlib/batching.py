@@ -162,7 +162,7 @@ def scale_lr(
         \text{ (none)}
 
     The linear rule is for SGD (Goyal et al. 2017), the square root for Adam (Malladi et al. 2022); both hold below the
-    critical batch size only (`gdlib.diagnose.noise_scale`). The source multiplies by :math:`B` itself, without a base.
+    critical batch size only (`gdlib.gradient_noise_scale`). The source multiplies by :math:`B` itself, without a base.
 
     Args:
         lr: :math:`\eta(B_0)`, a number or a schedule.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from gdlib.sweep import Sweep
+from gdlib.choosing import Sweep
 
 DIVERGED = 2**16 - 1  # the code of a loss that is not finite
 

@@ -10,9 +10,7 @@ import torch
 import traitlets
 
 from gdlib import _check
-from gdlib.divergence import Divergence
-from gdlib.history import History, Step
-from gdlib.trainer import Trainer
+from gdlib.training import Divergence, History, Step, Trainer
 from gdlib.widgets._base import Drawing, Explorer, clamp, log_slider, module, slider
 
 LR = (1e-5, 10.0)

@@ -4,7 +4,7 @@ import ipywidgets
 import traitlets
 
 from gdlib import _check
-from gdlib.diagnose import cost
+from gdlib.choosing import cost
 from gdlib.widgets._base import Drawing, Explorer, clamp, log_slider, module, slider
 
 PARAMETERS = (1e6, 1e13)

@@ -7,7 +7,7 @@ import numpy as np
 import traitlets
 
 from gdlib import _check
-from gdlib.sweep import Sweep
+from gdlib.choosing import Sweep
 from gdlib.widgets._base import Drawing, Explorer, module, slider
 from gdlib.widgets._table import as_sweep, nearest, pack, summary, thin
 

@@ -4,8 +4,7 @@ import numpy as np
 import traitlets
 
 from gdlib import _check
-from gdlib.diagnose.range_test import RangeTest
-from gdlib.sweep import Sweep
+from gdlib.choosing import RangeTest, Sweep
 from gdlib.widgets._base import Drawing, Explorer, choice_slider, clamp, module, settle
 from gdlib.widgets._table import as_sweep, finals, pack, thin
 

@@ -8,8 +8,8 @@ import ipywidgets
 import traitlets
 
 from gdlib import _check
-from gdlib.sweep import Sweep
-from gdlib.trainer import Divergence
+from gdlib.choosing import Sweep
+from gdlib.training import Divergence
 from gdlib.widgets._base import Drawing, Explorer, module, slider
 from gdlib.widgets._table import as_sweep, finals, nearest, thin
 

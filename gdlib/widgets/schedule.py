@@ -7,8 +7,8 @@ import numpy as np
 import traitlets
 
 from gdlib import _check, schedules
+from gdlib.choosing import Sweep
 from gdlib.schedules import Schedule
-from gdlib.sweep import Sweep
 from gdlib.widgets._base import Drawing, Explorer, choice_slider, module, settle
 from gdlib.widgets._table import as_sweep, finals, pack, thin
 

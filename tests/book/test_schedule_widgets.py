@@ -8,7 +8,7 @@ import pytest
 from conftest import call, drawn_after, in_each_view, redraw_time, slowness
 
 from gdlib import Sweep
-from gdlib.diagnose.range_test import RangeTest
+from gdlib.choosing import RangeTest
 from gdlib.widgets import PhaseDiagram, RangeTestExplorer, ScheduleWorkshop
 from gdlib.widgets._table import pack
 from gdlib.widgets.phase import PhaseDrawing

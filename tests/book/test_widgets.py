@@ -18,8 +18,8 @@ from conftest import ROOT, SITE, Watched, call, serve
 from nbclient import NotebookClient
 
 from gdlib import descent, problems, sweep, widgets
+from gdlib.choosing import cost
 from gdlib.data import diabetes
-from gdlib.diagnose import cost
 from gdlib.widgets.descent import LR, MOMENTUM, landscapes
 
 OWN = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gdlib import Sweep
-from gdlib.diagnose.range_test import RangeTest
+from gdlib.choosing import RangeTest
 from gdlib.widgets import RangeTestExplorer
 
 RATES = np.geomspace(1e-4, 10, 51)

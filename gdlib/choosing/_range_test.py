@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from gdlib import _check
 
 if TYPE_CHECKING:
-    from gdlib.trainer import Trainer
+    from gdlib.training import Trainer
 
 SMOOTHING = 0.03  # share of the steps: a batch's loss is noisy, and a suggestion must not hang on one batch
 TOO_HIGH = (
@@ -81,8 +81,7 @@ def range_test(
         >>> 0.05 < found.suggestion < 2.0, trainer.steps_done
         (True, 0)
     """
-    from gdlib.divergence import Divergence
-    from gdlib.trainer import Trainer
+    from gdlib.training import Divergence, Trainer
 
     if not isinstance(trainer, Trainer):
         raise TypeError(f"trainer must be a gdlib.Trainer; got {type(trainer).__name__}")

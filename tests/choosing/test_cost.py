@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from gdlib import models
-from gdlib.diagnose import cost
+from gdlib.choosing import cost
 
 
 def test_flops_of_gpt3():

@@ -6,7 +6,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from gdlib import data
 from gdlib.data import batch_indices
-from gdlib.loading import source
+from gdlib.training.loading import source
 
 CPU = torch.device("cpu")
 x, y = torch.arange(20.0).view(10, 2), torch.arange(10)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from gdlib import data, gradient_noise_scale, models
-from gdlib.diagnose import fit_critical_batch
+from gdlib.choosing import fit_critical_batch
 
 mse, cross_entropy = nn.functional.mse_loss, nn.functional.cross_entropy
 

@@ -9,10 +9,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from gdlib import plots
+from gdlib.drawing import _plots as plots
 
 if TYPE_CHECKING:
-    from gdlib.diagnose.recommend import Recommendation, Trial
+    from gdlib.choosing import Recommendation, Trial
 
 STYLE = """
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; color: #2b3036; background: #fff }
@@ -23,7 +23,7 @@ th:first-child, td:first-child { text-align: left } .wide { overflow-x: auto } .
 """
 
 
-def write(found: "Recommendation", path: Path) -> None:
+def write_report(found: "Recommendation", path: Path) -> None:
     """Write the page of ``found`` to ``path``."""
     chosen = {
         "peak learning rate": (f"{found.lr:.2g}", found.reasons["lr"]),

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from gdlib import Sweep, plots, problems
+from gdlib.choosing import CriticalBatch, RangeTest
 from gdlib.descent import descend
-from gdlib.diagnose import CriticalBatch, RangeTest
 
 bowl = problems.Quadratic((1.0, 10.0))
 path = descend(bowl, (1.0, 1.0), lr=0.15, steps=20)

@@ -90,7 +90,7 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_never_been(tmp_path):
 
     def start(folder):
         command = [sys.executable, str(Path(__file__).with_name("worker.py")), "crash", str(folder), "400"]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         assert process.stdout.readline() == "ready\n"
         return process

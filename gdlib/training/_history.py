@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from gdlib.trainer import Trainer
+    from gdlib.training._trainer import Trainer
 
 
 class Step:

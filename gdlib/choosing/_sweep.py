@@ -19,11 +19,10 @@ from torch.func import functional_call, vmap
 from tqdm.auto import tqdm
 
 from gdlib import _check
-from gdlib import device as devices
 from gdlib.data import Dataset, as_dataset, batch_indices
-from gdlib.divergence import Divergence
 from gdlib.schedules import Schedule, as_schedule, reacting
-from gdlib.trainer import Trainer
+from gdlib.training import Divergence, Trainer
+from gdlib.training import device as devices
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from gdlib import _check, checkpoint, distributed, loading
-from gdlib import device as devices
+from gdlib import _check
 from gdlib.batching import BatchSize, as_batch_size
-from gdlib.divergence import Divergence, Watch
-from gdlib.history import History, Step
 from gdlib.models import evaluating
 from gdlib.schedules import Schedule, as_schedule, plateau, reacting
+from gdlib.training import checkpoint, distributed, loading
+from gdlib.training import device as devices
+from gdlib.training._divergence import Divergence, Watch
+from gdlib.training._history import History, Step
 
 RETRY = 1 / 3  # of the rate, after a divergence
 
@@ -30,7 +31,7 @@ class Trainer:
     Args:
         model: trained in place, on ``device``.
         data: a `Dataset`, a pair (inputs, targets), a ``torch.utils.data.Dataset`` or an iterable of samples; see
-            `gdlib.loading.source` for where they are kept.
+            `gdlib.training.loading.source` for where they are kept.
         loss_fn: ``loss_fn(model(inputs), targets)`` gives a scalar, the mean over the batch.
         optimizer: a function from the parameters to a ``torch.optim.Optimizer``, such as
             ``partial(torch.optim.SGD, momentum=0.9)``, or an optimizer that already holds the model's parameters. A function
@@ -39,7 +40,7 @@ class Trainer:
             ``None`` leaves the optimizer's own alone. Assignable during a run.
         batch_size: samples a step, over all processes; a whole number or a function of the step. Assignable during a run.
         device: ``"auto"`` (CUDA, else MPS, else CPU), a name or a ``torch.device``.
-        precision: ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"fp16"``; see `gdlib.device.precision`.
+        precision: ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"fp16"``; see `gdlib.training.device.precision`.
         micro_batch_size: samples that go through the model at a time, in each process; their gradients add up to that of the
             whole batch. ``None`` takes the whole share, and halves it, once and for all, whenever memory runs out. Batch norm
             sees micro-batches, not batches.
@@ -356,7 +357,7 @@ class Trainer:
         return {"loss": loss / n} | ({"accuracy": right / judged} if judged else {})
 
     def save(self, path: str | Path) -> None:
-        """Write all that the run needs to go on as if it had never stopped; see `gdlib.checkpoint.save`.
+        """Write all that the run needs to go on as if it had never stopped; see `gdlib.training.checkpoint.save`.
 
         The learning rate and the batch size are code, not state: give the resuming trainer the same ones. What a
         `gdlib.schedules.plateau` among them has seen is state, and is kept.

@@ -11,12 +11,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from gdlib import _check, schedules
+from gdlib.choosing._noise_scale import NoiseScale, gradient_noise_scale
+from gdlib.choosing._range_test import RangeTest, range_test
 from gdlib.data import Dataset, as_dataset, hold_out
-from gdlib.diagnose.noise_scale import NoiseScale, gradient_noise_scale
-from gdlib.diagnose.range_test import RangeTest, range_test
-from gdlib.divergence import Divergence
 from gdlib.schedules import Schedule
-from gdlib.trainer import Trainer
+from gdlib.training import Divergence, Trainer
 
 SHAPES = {"linear": schedules.polynomial, "constant": lambda lr, steps: schedules.constant(lr)}
 WARMUP = 0.1  # share of the steps, where there is one
@@ -118,9 +117,9 @@ class Recommendation:
 
     def report(self, path: str | Path) -> None:
         """Write all of it as one HTML page, with pictures, that asks nothing of any other host."""
-        from gdlib.diagnose.report import write  # draws, and what draws must not be needed to compute
+        from gdlib.drawing import write_report  # draws, and what draws must not be needed to compute
 
-        write(self, Path(path))
+        write_report(self, Path(path))
 
 
 @dataclass

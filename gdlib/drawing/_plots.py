@@ -13,11 +13,10 @@ import torch
 from matplotlib.axes import Axes
 
 from gdlib import _check
+from gdlib.choosing import CriticalBatch, RangeTest, Sweep
 from gdlib.descent import Path
-from gdlib.diagnose import CriticalBatch, RangeTest
-from gdlib.history import History
 from gdlib.problems import Problem
-from gdlib.sweep import Sweep
+from gdlib.training import History
 
 COLORS = {
     "lr": "#d95f02",
@@ -276,7 +275,7 @@ def steps_to_target(
         ax: where to draw; ``None`` makes a new figure.
 
     Example:
-        >>> from gdlib.diagnose import fit_critical_batch
+        >>> from gdlib.choosing import fit_critical_batch
         >>> sizes, steps = [4, 16, 64, 256], [550, 175, 81, 58]
         >>> steps_to_target(sizes, np.array(steps), fit_critical_batch(sizes, steps)).get_ylabel()
         'steps to the target'

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import keystr, tree_map_with_path
 
-from gdlib import device as devices
-from gdlib import distributed
+from gdlib.training import device as devices
+from gdlib.training import distributed
 
 if TYPE_CHECKING:
-    from gdlib.trainer import Trainer
+    from gdlib.training._trainer import Trainer
 
 FORMAT = 2
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from gdlib import distributed
+from gdlib.training import distributed
 
 if TYPE_CHECKING:
-    from gdlib.trainer import Trainer
+    from gdlib.training._trainer import Trainer
 
 
 class Divergence(ArithmeticError):
