@@ -1,26 +1,32 @@
-# make book | test | notebooks | serve | lab | check | bench     (README.md says what each installs)
+# make book | test | check | notebooks [ONLY=path] | serve | lab | bench | clean     (README.md says what each installs)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 EXTRA = $(shell $(PYTHON) -c "import sys, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 	print(*[repr(r) for e in sys.argv[1:] for r in p['optional-dependencies'][e]])" $(1))
+ONLY ?=
+LAB ?=
 
-.PHONY: help book test notebooks serve lab check bench clean
+.PHONY: help book test check notebooks serve as_somebody lab bench clean
 help:
 	@head -1 Makefile
 
+# A file in .venv marks what is installed. Paths are relative, so that the folder may be called anything.
 $(VENV)/pip:
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.11 ..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 $(VENV)/book: $(VENV)/pip pyproject.toml constraints.txt
-	@echo "== installing what the site needs: Jupyter Book (no torch)"
+	@echo "== installing what the site needs: Jupyter Book (0.4 GB)"
 	$(PIP) $(call EXTRA,book)
 	@touch $@
-$(VENV)/test: $(VENV)/book
-	@echo "== installing what the tests and notebooks need: torch, ipywidgets, pytest, nbval, Playwright, JupyterLab,"
-	@echo "   TensorFlow, Transformers (600 MB)"
+$(VENV)/lab: $(VENV)/pip pyproject.toml constraints.txt
+	@echo "== installing the library, JupyterLab and nbval: 1.7 GB, of which torch 0.8 (and 4 more where it comes with CUDA)"
+	$(PIP) -e '.[lab]'
+	@touch $@
+$(VENV)/test: $(VENV)/book $(VENV)/lab
+	@echo "== installing what the tests and all notebooks need: TensorFlow (1.9 GB), Transformers, Playwright: 4 GB in all"
 	$(PIP) -e '.[book,test,lab,tools]'
 	@touch $@
 $(VENV)/bench: $(VENV)/test
@@ -29,9 +35,10 @@ $(VENV)/bench: $(VENV)/test
 	@touch $@
 
 book: $(VENV)/book
-	@rm -rf _build/html
-	$(BIN)/jupyter-book build book --config _config.yml --toc '$(CURDIR)/_toc.yml' --path-output . --all -W -n --keep-going -q
-	@echo "The book is at file://$(CURDIR)/_build/html/index.html ('make serve' shows it on localhost)."
+	@rm -rf _build/html _build/made
+	$(BIN)/jupyter-book build book --config _config.yml --toc "$$PWD/_toc.yml" --path-output . --all -W -n --keep-going -q
+	@touch _build/made
+	@echo "The book is at $$($(BIN)/python -c "import pathlib; print(pathlib.Path('_build/html/index.html').resolve().as_uri())") ('make serve' shows it on localhost)."
 
 test: $(VENV)/test
 	$(BIN)/python tests/run.py
@@ -40,14 +47,20 @@ check: $(VENV)/test
 	$(BIN)/python tests/run.py --fast
 
 notebooks: $(VENV)/test
-	$(BIN)/python book/_tools/notebooks.py
+	$(BIN)/python book/_tools/notebooks.py $(if $(ONLY),"$(ONLY)")
 
-serve: book
+serve: $(VENV)/book
+	@if [ ! -f _build/made ] || [ -n "$$(find book gdlib _config.yml _toc.yml -type f -newer _build/made ! -path '*/__pycache__/*' ! -path '*/.*' -print -quit)" ]; \
+		then $(MAKE) --no-print-directory book; fi
 	@echo "http://localhost:8000 (Ctrl-C stops it)"
 	@$(BIN)/python -m http.server 8000 --bind 127.0.0.1 --directory _build/html
 
-lab: $(VENV)/test
-	$(BIN)/jupyter lab book
+as_somebody:
+	@case "$$(id -u) $(LAB)" in "0 "*--allow-root*) ;; "0 "*) \
+		echo "JupyterLab does not run as root. Run 'make lab' as another user or, in a container of your own, 'make lab LAB=--allow-root'."; exit 1;; esac
+lab: as_somebody $(VENV)/lab
+	@[ -f $(VENV)/test ] || echo "The chapters on TensorFlow and Transformers (6.2 to 6.4) need more: $(BIN)/pip install -c constraints.txt -e '.[tools]' (2.3 GB)"
+	$(BIN)/python -m jupyter lab $(LAB) book
 
 bench: $(VENV)/bench
 	@failed=0; for race in sweep trainer recommend; do $(BIN)/python tests/benchmarks/$$race.py || failed=1; done; exit $$failed

@@ -3,8 +3,11 @@
 import matplotlib as mpl
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 mpl.use("agg")
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # a limit in time says how busy a machine is
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

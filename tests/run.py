@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PYTEST = [sys.executable, "-m", "pytest", "-q", "--durations=5"]
+PYTEST = [sys.executable, "-m", "pytest", "--no-header", "--durations=5"]
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+SEVERAL = ["-n", str(min(CORES, 4)), "--dist", "loadscope"]  # a file, thus a kernel or a browser, stays in one process
 NO_CHROMIUM = "no Chromium: install Debian's or Ubuntu's package chromium, or run .venv/bin/playwright install chromium"
 
 LIBRARY = [
@@ -25,9 +27,9 @@ LIBRARY = [
 ]
 PARTS = {
     "lint": [[sys.executable, "-m", "ruff", "check", "."], [sys.executable, "-m", "ruff", "format", "--check", "."]],
-    "library": [[*LIBRARY, "-m", "not slow"]],
+    "library": [[*LIBRARY, *SEVERAL, "-m", "not slow"]],
     "processes": [[*LIBRARY, "-m", "slow"]],
-    "notebooks": [[*PYTEST, "--nbval", "book"]],
+    "notebooks": [[*PYTEST, *SEVERAL, "--nbval", "book"]],
     "site": [["make", "--no-print-directory", "book"]],
     "pages": [[*PYTEST, "tests/book"]],
 }
@@ -59,7 +61,7 @@ def chromium() -> str | None:
 def main(parts: dict[str, list[list[str]]]) -> int:
     failed, times = [], {}
     for name, commands in parts.items():
-        print(f"== {name}", flush=True)
+        print(f"== {name} ({time.strftime('%H:%M:%S')})", flush=True)
         began = time.perf_counter()
         if name == "pages":
             install(chromium, "chromium", [sys.executable, "-m", "playwright", "install", "chromium"])
@@ -71,7 +73,8 @@ def main(parts: dict[str, list[list[str]]]) -> int:
         elif any(subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, check=False).returncode for command in commands):
             failed.append(name)
         times[name] = time.perf_counter() - began
-    print("== " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items()))
+    print("== " + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items()), end="; ")
+    print(f"{sum(times.values()) / 60:.1f} minutes in all")
     print(f"FAILED: {', '.join(failed)}" if failed else "all passed")
     if "pages" in failed and not chromium():
         print(NO_CHROMIUM)
