@@ -8,7 +8,7 @@ learning rate of a batch size.
 from collections.abc import Callable
 
 from gdlib import _check
-from gdlib.schedules import Schedule, as_schedule, passing_on
+from gdlib.schedules import Schedule, as_schedule
 
 BatchSize = Callable[[int], int]
 
@@ -150,7 +150,7 @@ def follow_lr(
             )
         return max(1, round(min(grown, limit)))
 
-    return passing_on(size, schedule)
+    return size
 
 
 def scale_lr(
@@ -188,7 +188,7 @@ def scale_lr(
     def rate(step: int) -> float:
         return schedule(step) * (size(step) / base) ** power
 
-    return passing_on(rate, schedule, size) if callable(lr) or callable(batch_size) else rate(0)
+    return rate if callable(lr) or callable(batch_size) else rate(0)
 
 
 def as_batch_size(batch_size: int | BatchSize) -> BatchSize:

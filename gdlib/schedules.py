@@ -2,7 +2,7 @@
 
 A schedule is a plain function, so schedules compose as functions do and a plot of a schedule is a plot of a function. A
 number is the constant function. `plateau` alone looks at the loss: it is an object that can be called like the others, and
-whoever trains tells it each loss (`Trainer` does so by itself, `as_torch` in its ``step``).
+whoever trains tells it each loss (`Trainer` does so by itself, `as_torch` in its ``step``), wherever it stands in a composition.
 """
 
 import math
@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from gdlib import _check
+from gdlib._plateau import plateau as plateau
+from gdlib._plateau import plateaus as plateaus
 
 Schedule = Callable[[int], float]
 
@@ -311,97 +313,7 @@ def warmup(schedule: float | Schedule, steps: int, start: float = 0.0) -> Schedu
     """
     schedule, steps = as_schedule(schedule), _check.whole("steps", steps)
     start = _check.number("start", start, low=0.0, high=1.0)
-    return passing_on(lambda step: schedule(step) * (start + (1.0 - start) * min(1.0, step / steps)), schedule)
-
-
-class plateau:
-    """Lower the rate when the loss has stopped falling: the source's adjustment "according to performance".
-
-    The rate is multiplied by ``factor`` when the loss has not been below its best so far, by a share of at least
-    ``threshold``, for more than ``patience`` looks in a row. This is torch's ``ReduceLROnPlateau``, told a loss at each look.
-
-    It is called like every schedule, and has to be told each step's loss: ``observe(loss)``. `Trainer` and `as_torch` do that.
-    Its state travels in a checkpoint.
-
-    Args:
-        lr: the rate to begin with; positive.
-        factor: in (0, 1).
-        patience: looks without a new best that are borne; 0 or more.
-        every: steps from look to look; the mean of their losses is looked at. A batch's loss is noisy: with ``every`` equal
-            to the steps of an epoch, a look is at the mean loss of that epoch.
-        threshold: a new best is below ``best * (1 - threshold)``.
-        cooldown: looks after a fall in which none is counted.
-        min_lr: the rate never falls below this.
-
-    Raises:
-        TypeError, ValueError: if an argument is not what is said above.
-
-    Example:
-        >>> rate = plateau(1.0, factor=0.5, patience=1)
-        >>> for loss in (3.0, 2.0, 2.0, 2.0):
-        ...     rate.observe(loss)
-        >>> rate(4)
-        0.5
-    """
-
-    def __init__(
-        self,
-        lr: float,
-        factor: float = 0.1,
-        patience: int = 10,
-        every: int = 1,
-        threshold: float = 1e-4,
-        cooldown: int = 0,
-        min_lr: float = 0.0,
-    ):
-        self.lr = _check.positive("lr", lr)
-        self.factor = _check.share("factor", factor)
-        if self.factor == 1:
-            raise ValueError("factor must be above 0 and below 1; got 1")
-        self.patience, self.every = _check.whole("patience", patience, low=0), _check.whole("every", every)
-        self.threshold = _check.number("threshold", threshold, low=0.0, high=1.0)
-        self.cooldown = _check.whole("cooldown", cooldown, low=0)
-        self.min_lr = _check.number("min_lr", min_lr, low=0.0)
-        self.best, self.bad, self.cooling = math.inf, 0, 0
-        self._sum, self._count = 0.0, 0
-
-    def __call__(self, step: int) -> float:
-        """The rate now. The step does not matter: only what was observed does."""
-        return self.lr
-
-    @property
-    def reacts(self) -> "plateau":
-        """Itself: how whoever trains finds, in any composition of schedules, the one to tell the losses."""
-        return self
-
-    def observe(self, loss: Tensor | float) -> None:
-        """Take in the loss of one step. A tensor is fetched from its device only at a look."""
-        self._sum = self._sum + (loss.detach() if isinstance(loss, Tensor) else loss)
-        self._count += 1
-        if self._count == self.every:
-            self._look(float(self._sum) / self._count)
-            self._sum, self._count = 0.0, 0
-
-    def _look(self, loss: float) -> None:
-        if loss < self.best * (1.0 - self.threshold):
-            self.best, self.bad = loss, 0
-        else:
-            self.bad += 1
-        if self.cooling:
-            self.cooling, self.bad = self.cooling - 1, 0
-        if self.bad > self.patience:
-            self.lr, self.cooling, self.bad = max(self.lr * self.factor, self.min_lr), self.cooldown, 0
-
-    def state_dict(self) -> dict[str, float]:
-        """What it has seen so far, as plain numbers."""
-        state = {name: getattr(self, name) for name in ("lr", "best", "bad", "cooling")}
-        return state | {"sum": float(self._sum), "count": self._count}
-
-    def load_state_dict(self, state: dict[str, float]) -> None:
-        """Go on from what `state_dict` gave."""
-        for name in ("lr", "best", "bad", "cooling"):
-            setattr(self, name, state[name])
-        self._sum, self._count = state["sum"], state["count"]
+    return lambda step: schedule(step) * (start + (1.0 - start) * min(1.0, step / steps))
 
 
 def as_torch(schedule: float | Schedule, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
@@ -438,15 +350,15 @@ def as_torch(schedule: float | Schedule, optimizer: torch.optim.Optimizer) -> to
 
 class _TorchScheduler(torch.optim.lr_scheduler.LRScheduler):
     def __init__(self, schedule: Schedule, optimizer: torch.optim.Optimizer):
-        self.schedule = schedule
+        self.schedule, self.reacting = schedule, plateaus(schedule)
         super().__init__(optimizer)
 
     def step(self, loss: Tensor | float | None = None) -> None:
-        reacts = reacting(self.schedule)
-        if reacts and self.last_epoch >= 0:  # torch itself calls this once, before the first step
-            if loss is None:
-                raise ValueError("loss must be given, as step(loss): the schedule reacts to it")
-            reacts.observe(loss)
+        if self.last_epoch >= 0:  # torch itself calls this once, before the first step
+            for reacting in self.reacting:
+                if loss is None:
+                    raise ValueError("loss must be given, as step(loss): the schedule reacts to it")
+                reacting.observe(loss)
         super().step()
 
     def get_lr(self) -> list[float]:
@@ -454,14 +366,13 @@ class _TorchScheduler(torch.optim.lr_scheduler.LRScheduler):
         return [lr * group.get("lr_scale", 1.0) for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
-        reacts = reacting(self.schedule)
-        state = {name: value for name, value in super().state_dict().items() if name != "schedule"}
-        return state | ({"plateau": reacts.state_dict()} if reacts else {})
+        state = {name: value for name, value in super().state_dict().items() if name not in ("schedule", "reacting")}
+        return state | {"plateaus": [reacting.state_dict() for reacting in self.reacting]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         state = dict(state_dict)
-        if reacts := reacting(self.schedule):
-            reacts.load_state_dict(state.pop("plateau"))
+        for reacting, seen in zip(self.reacting, state.pop("plateaus")):
+            reacting.load_state_dict(seen)
         super().load_state_dict(state)
 
 
@@ -472,17 +383,6 @@ def as_schedule(lr: float | Schedule) -> Schedule:
         TypeError, ValueError: if ``lr`` is neither a function of the step nor a positive finite number.
     """
     return lr if callable(lr) else constant(lr)
-
-
-def reacting(function: Callable[[int], Any]) -> plateau | None:
-    """The `plateau` inside a schedule, or inside a batch size made from one; ``None`` where there is none."""
-    return getattr(function, "reacts", None)
-
-
-def passing_on(function: Callable[[int], Any], *parts: Callable[[int], Any]) -> Callable[[int], Any]:
-    """``function``, with the `plateau` inside one of the ``parts`` that it is composed of made known."""
-    function.reacts = next((found for part in parts if (found := reacting(part))), None)
-    return function
 
 
 def _half_cosine(share: float) -> float:

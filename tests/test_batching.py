@@ -78,13 +78,6 @@ def test_scaling_rules(lr, size, base):
     assert scaled["sqrt"] ** 2 == pytest.approx(lr * scaled["linear"])
 
 
-def test_coupled_functions_know_the_plateau_inside():
-    inner = schedules.plateau(1.0)
-    size = batching.follow_lr(inner, base_lr=1.0, base_batch_size=8)
-    assert schedules.reacting(size) is inner
-    assert schedules.reacting(batching.scale_lr(0.1, size, 8)) is inner
-
-
 @pytest.mark.parametrize("size", [0, -1])
 def test_not_a_size(size):
     for make in (

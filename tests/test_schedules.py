@@ -2,14 +2,16 @@
 
 import copy
 import math
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler as theirs
 
-from gdlib import schedules
+from gdlib import batching, schedules
 
 STEPS = 100
 
@@ -166,11 +168,65 @@ def test_warmup_stable_decay_at_its_boundaries(warm, level, fall):
     assert rate(steps) == rate(10 * steps) == (0.5 if fall else 2.0)
 
 
-def test_composition_reaches_the_plateau_inside():
+LEVEL = schedules.plateau(1.0)
+
+
+def by_a_global_name(step):
+    return 2 * LEVEL(step)
+
+
+class Halved:
+    def __init__(self, schedule):
+        self.schedule = schedule
+
+    def __call__(self, step):
+        return self.schedule(step) / 2
+
+
+def half(schedule, step):
+    return schedule(step) / 2
+
+
+@pytest.mark.parametrize(
+    "compose",
+    [
+        lambda inner: inner,
+        lambda inner: schedules.warmup(schedules.warmup(inner, 5), 3),
+        lambda inner: lambda step: 0.5 * inner(step),
+        lambda inner: lambda step, schedule=inner: schedule(step),
+        lambda inner: partial(half, inner),
+        lambda inner: partial(half, schedule=inner),
+        lambda inner: Halved(Halved(inner)),
+        lambda inner: Halved(inner).__call__,
+        lambda inner: lambda step, both=[{"a": inner}]: both[0]["a"](step),
+        lambda inner: batching.follow_lr(inner, base_lr=1.0, base_batch_size=8),
+        lambda inner: batching.scale_lr(0.1, batching.follow_lr(inner, 1.0, 8), 8),
+    ],
+)
+def test_a_plateau_is_found_in_whatever_it_is_composed_into(compose):
     inner = schedules.plateau(1.0)
-    assert schedules.reacting(schedules.warmup(schedules.warmup(inner, 5), 3)) is inner
-    assert schedules.reacting(schedules.warmup(schedules.cosine(1.0, 9), 3)) is None
-    assert schedules.reacting(max) is None
+    assert schedules.plateaus(compose(inner), compose(inner), inner) == [inner]
+
+
+def test_a_plateau_is_found_by_a_global_name_and_nothing_where_there_is_none():
+    assert schedules.plateaus(by_a_global_name) == [LEVEL]
+    assert schedules.plateaus(schedules.warmup(schedules.cosine(1.0, 9), 3), max, np.cos, None) == []
+
+
+def test_plateau_with_losses_below_zero():
+    """As the same losses lifted above zero, with no threshold; torch's relative threshold goes the wrong way there."""
+    losses = [-1.0, -1.5, -1.4, -1.5001, -1.45, -1.49, -3.0, -2.9, -2.9]
+    below, above = schedules.plateau(1.0, patience=1, threshold=0.0), schedules.plateau(1.0, patience=1, threshold=0.0)
+    strict = schedules.plateau(1.0, patience=1, threshold=0.1)
+    seen = []
+    for loss in losses:
+        below.observe(loss)
+        above.observe(loss + 10)
+        strict.observe(loss)
+        seen.append((below(0), above(0), strict.best))
+    assert [a for a, _, _ in seen] == [b for _, b, _ in seen]
+    assert [best for _, _, best in seen][-3:] == [-3.0] * 3
+    assert seen[3][2] == -1.5, "-1.5001 is better by less than a tenth"
 
 
 def test_a_number_is_the_constant_function_and_a_function_stays():

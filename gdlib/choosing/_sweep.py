@@ -20,7 +20,7 @@ from tqdm.auto import tqdm
 
 from gdlib import _check
 from gdlib.data import Dataset, as_dataset, batch_indices
-from gdlib.schedules import Schedule, as_schedule, reacting
+from gdlib.schedules import Schedule, as_schedule, plateaus
 from gdlib.training import Divergence, Trainer
 from gdlib.training import device as devices
 
@@ -199,7 +199,7 @@ def _together(make_model, data, loss_fn, lrs, size, seeds, steps, momentum, opti
     weights = [torch.stack([initial[seed][name].detach() for seed in seeds]).requires_grad_() for name in names]
     update = _Sgd(weights, momentum) if optimizer == "sgd" else _Adam(weights)
     loss_of_each = vmap(lambda p, x, y: loss_fn(functional_call(model, p, (x,)), y))
-    reacts = any(map(reacting, schedules))
+    reacting = [plateaus(schedule) for schedule in schedules]
 
     losses = torch.full((len(lrs), steps), torch.inf)
     here = list(range(len(lrs)))  # which runs are still in the stack
@@ -219,9 +219,9 @@ def _together(make_model, data, loss_fn, lrs, size, seeds, steps, momentum, opti
             seen[k] = each.detach()
             lr = torch.tensor([schedules[r](step) for r in here], dtype=weights[0].dtype, device=device)
             update(torch.autograd.grad(each.sum(), weights), lr)
-            if reacts:
+            if any(reacting):
                 for r, loss in zip(here, seen[k].tolist()):
-                    if schedule := reacting(schedules[r]):
+                    for schedule in reacting[r]:
                         schedule.observe(loss)
         seen = seen.T.float().cpu()
         finite = seen.isfinite().cumprod(1).bool()  # a run that came back from infinity would still have diverged

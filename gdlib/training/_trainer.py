@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from gdlib import _check
 from gdlib.batching import BatchSize, as_batch_size
 from gdlib.models import evaluating
-from gdlib.schedules import Schedule, as_schedule, plateau, reacting
+from gdlib.schedules import Schedule, as_schedule, plateau, plateaus
 from gdlib.training import checkpoint, distributed, loading
 from gdlib.training import device as devices
 from gdlib.training._divergence import Divergence, Watch
@@ -304,8 +304,7 @@ class Trainer:
 
     def _reacting(self) -> list[plateau]:
         """The schedules that want to be told the losses, each once."""
-        found = [reacting(function) for function in (self._lr, self._batch_size)]
-        return list(dict.fromkeys(schedule for schedule in found if schedule))
+        return plateaus(self._lr, self._batch_size)
 
     def _gradient_norm(self) -> float:
         if self._norm is None:
