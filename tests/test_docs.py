@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGE = (ROOT / "book" / "appendix" / "library.md").read_text(encoding="utf-8")
-MODULES = re.findall(r"automodule:: gdlib\.(\S+)\n   :members:(?:\n   :exclude-members: (.*))?", PAGE)
-WIDGETS = re.findall(r"autoclass:: gdlib\.widgets\.(\w+)\.(\w+)", PAGE)
+PAGES = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "book" / "appendix" / "library").glob("*.md"))
+MODULES = re.findall(r"automodule:: gdlib\.(\S+)\n   :members:(?:\n   :exclude-members: (.*))?", PAGES)
+WIDGETS = re.findall(r"autoclass:: gdlib\.widgets\.(\w+)\.(\w+)", PAGES)
 INSIDE = {"training.checkpoint", "training.distributed"}  # parts of the trainer: functions to be read, not called
 PRIVATE = {"_check", "__main__", "diagnose", "training.loading", "drawing._report"}
 

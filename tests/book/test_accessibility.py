@@ -1,0 +1,58 @@
+"""Nothing serious or critical for readers with an assistive device: axe-core over every page, in both themes, and by hand what it
+cannot see."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import LIVE, PAGES, SITE
+from playwright.sync_api import Page
+
+AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+RUN = """async ([only, exclude]) => {
+  const options = {resultTypes: ['violations'], preload: false, iframes: false, ...(only && {runOnly: only})};
+  const {violations} = await axe.run({exclude}, options);
+  return violations.filter(({impact}) => impact === 'serious' || impact === 'critical')
+    .flatMap(({id, nodes}) => nodes.map((node) => `${id}: ${node.target}: ${node.html.slice(0, 160)}`));
+}"""
+FOR_THE_EYE = [[".katex-html"], [".noUi-handle"]]  # each formula's MathML stands beside it
+CODE = [
+    [".highlight pre"]
+]  # thousands of words in the same dozen colours: looked at on one page, which has most of them
+
+
+def coloured(path: str) -> int:
+    html = (SITE / path).read_text(encoding="utf-8")
+    return len(set(re.findall(r'<span class="(\w{1,2})">', html)))
+
+
+def in_both_themes(page: Page, exclude: list[list[str]]) -> list[str]:
+    page.wait_for_load_state("networkidle")
+    page.evaluate(f"{AXE};0")
+    found = page.evaluate(RUN, [None, exclude])
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    return found + [f"dark: {one}" for one in page.evaluate(RUN, [["color-contrast"], exclude])]  # all a theme changes
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing_serious(visit, path):
+    found = in_both_themes(visit(path, "light").page, FOR_THE_EYE + CODE)
+    assert not found, "\n".join([f"{len(found)} findings", *found[:20]])
+
+
+def test_code_has_contrast(visit):
+    found = in_both_themes(visit(max(PAGES, key=coloured), "light").page, FOR_THE_EYE)
+    assert not found, "\n".join([f"{len(found)} findings", *found[:20]])
+
+
+def test_who_asks_for_less_motion_gets_none(visit):
+    page = visit(LIVE[0]).page
+    page.wait_for_load_state("networkidle")
+    moving = """[...document.querySelectorAll('*')].filter((e) => {
+        const s = getComputedStyle(e);
+        return Math.max(...`${s.transitionDuration}, ${s.animationDuration}`.split(',').map(parseFloat)) > 0.001
+            || s.scrollBehavior === 'smooth';
+    }).map((e) => e.outerHTML.slice(0, 80))"""
+    assert page.evaluate(moving), "nothing moves for anybody: the test would not notice"
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(moving) == []
