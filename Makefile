@@ -62,8 +62,8 @@ lab: as_somebody $(VENV)/lab
 	@[ -f $(VENV)/test ] || echo "The chapters on TensorFlow and Transformers (6.2 to 6.4) need more: $(BIN)/pip install -c constraints.txt -e '.[tools]' (2.3 GB)"
 	$(BIN)/python -m jupyter lab $(LAB) book
 
-bench: $(VENV)/bench
-	@failed=0; for race in sweep trainer recommend; do $(BIN)/python tests/benchmarks/$$race.py || failed=1; done; exit $$failed
+bench: $(VENV)/bench book
+	@failed=0; for race in sweep trainer recommend pages; do $(BIN)/python tests/benchmarks/$$race.py || failed=1; done; exit $$failed
 
 clean:
 	rm -rf $(VENV) _build

@@ -138,7 +138,7 @@ def test_recommend_takes_a_function_of_ones_own(tmp_path, monkeypatch, capsys):
         ("nothing", "setup must be module:function or one of digits"),
         ("no_such_module:setup", "setup must name a function that can be imported"),
         ("json:no_such_function", "setup must name a function that can be imported"),
-        ("gdlib.device:report", "setup must return (make_model, dataset, loss_fn, optimizer)"),
+        ("os:getcwd", "setup must return (make_model, dataset, loss_fn, optimizer)"),
     ],
 )
 def test_recommend_says_what_is_wrong_with_a_setup(setup, said, capsys):

@@ -5,14 +5,13 @@ import http.server
 import json
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ipywidgets import Widget
 from ipywidgets.embed import dependency_state, embed_data
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
@@ -22,6 +21,7 @@ import browser as chromium  # noqa: E402
 
 PAGES = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if "_static" not in path.parts)
 LIVE = [page for page in PAGES if "widget-view+json" in (SITE / page).read_text(encoding="utf-8")]
+SLIDERS = ".noUi-handle, .jupyter-widgets input[type=range]"
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -53,109 +53,91 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-class Watched:
-    """A page that remembers what went wrong on it, and lets no request out."""
+@pytest.fixture(scope="session")
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """One reader for all tests, so that scripts come from the cache; what differs is set for each page."""
+    context = browser.new_context()
+    yield context
+    context.close()
 
-    def __init__(self, context: BrowserContext, base: str):
+
+class Watched:
+    """A page that remembers what went wrong on it. No request gets out: the browser knows no other host's address."""
+
+    def __init__(self, context: BrowserContext, base: str, theme: str | None = None, width: int = 1280):
+        self.base = base
         self.page: Page = context.new_page()
         self.wrong: list[str] = []
+        self.page.set_viewport_size({"width": width, "height": 900})
+        if theme:
+            self.page.add_init_script(
+                f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+            )
         self.page.on("pageerror", lambda error: self.wrong.append(f"page error: {error}"))
         self.page.on(
             "console",
             lambda m: self.wrong.append(f"console error: {m.text} {m.location}") if m.type == "error" else None,
         )
         self.page.on("response", lambda r: self.wrong.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
-        self.page.route("**/*", functools.partial(self._only, base))
+        self.page.on("request", self._request)
 
-    def _only(self, base: str, route) -> None:
-        if route.request.url.startswith((base, "data:", "blob:")):
-            route.continue_()
-        else:
-            self.wrong.append(f"request to another host: {route.request.url}")
-            route.abort()
+    def _request(self, request) -> None:
+        if not request.url.startswith((self.base, "data:", "blob:")):
+            self.wrong.append(f"request to another host: {request.url}")
 
     def open(self, url: str) -> Page:
         self.page.goto(url)
         return self.page
 
+    def settle(self) -> None:
+        """Wait until the widgets have drawn all that the last move asked for: two frames in which none of them draws."""
+        self.page.evaluate(QUIET)
 
-def slowness() -> float:
-    """How many times slower this machine is now than a usual one, on which two million turns of a loop take 0.1 s; at least 1."""
-    times = []
-    for _ in range(5):
-        began, total = time.perf_counter(), 0
-        for i in range(2_000_000):
-            total += i
-        times.append(time.perf_counter() - began)
-    return max(1.0, sorted(times)[2] / 0.1)
+    def sideways(self) -> int:
+        """How many pixels the page is wider than the window."""
+        return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
 
 
-def time_to_first_draw(browser: Browser, url: str) -> float:
-    """Milliseconds from a first visit to the first widget's drawing, less those in which the page had work but no core to do it on.
-
-    The tests' machine has two cores for the browser's dozen threads, the server, and its other tenants; a reader's has more.
-    """
-    context = browser.new_context()
-    page = context.new_page()
-    page.goto("about:blank")
-    session, events, ended = context.new_cdp_session(page), [], []
-    session.on("Tracing.dataCollected", lambda data: events.extend(data["value"]))
-    session.on("Tracing.tracingComplete", lambda data: ended.append(data))
-    traced = {"includedCategories": ["toplevel", "blink.user_timing"]}
-    session.send("Tracing.start", {"transferMode": "ReportEvents", "traceConfig": traced})
-    page.goto(url)
-    page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0", timeout=60_000)
-    drawn = page.evaluate("performance.getEntriesByName('gdlib draw')[0].startTime")
-    session.send("Tracing.end")
-    while not ended:
-        page.wait_for_timeout(50)
-    context.close()
-    start = max((event for event in events if event["name"] == "navigationStart"), key=lambda event: event["ts"])
-    thread, begin = (start["pid"], start["tid"]), start["ts"]
-    tasks = [event for event in events if event["ph"] == "X" and (event["pid"], event["tid"]) == thread]
-    waiting, free = 0, begin  # microseconds; when the outermost task so far ends
-    for task in sorted(tasks, key=lambda task: task["ts"]):
-        if free <= task["ts"] < begin + drawn * 1000:
-            waiting += task["dur"] - task.get("tdur", task["dur"])  # by the clock, and by the thread's own
-            free = task["ts"] + task["dur"]
-    return drawn - waiting / 1000
+QUIET = """async () => {
+  const draws = () => performance.getEntriesByName('gdlib draw').length;
+  const frame = () => new Promise(requestAnimationFrame);
+  for (let seen = -1, tries = 0; seen !== draws() && tries < 100; tries++) {
+    seen = draws();
+    await frame();
+    await frame();
+  }
+}"""
 
 
 PIXELS = "() => [...document.querySelectorAll('.gd canvas')].map(c => c.toDataURL()).join()"
 
 
+def look(watched: Watched) -> tuple[str, list[str]]:
+    """What the widgets show: their pictures, and what they say."""
+    watched.settle()
+    return watched.page.evaluate(PIXELS), watched.page.locator(".gd").all_inner_texts()
+
+
 def drawn_after(watched: Watched, act) -> bool:
-    """Whether ``act()`` changes what the widgets show: their pictures, or what they say."""
-
-    def look():
-        return watched.page.evaluate(PIXELS), watched.page.locator(".gd").all_inner_texts()
-
-    before = look()
+    """Whether ``act()`` changes what the widgets show."""
+    before = look(watched)
     act()
-    for _ in range(20):
-        watched.page.wait_for_timeout(50)
-        if look() != before:
-            return True
-    return False
+    return look(watched) != before
 
 
 @pytest.fixture
-def visit(browser: Browser, base: str):
+def visit(context: BrowserContext, base: str):
     """``visit(path, theme="light", width=1280)`` opens a page of the site and returns it as a `Watched`."""
-    contexts = []
+    opened = []
 
-    def opened(path: str, theme: str = "light", width: int = 1280) -> Watched:
-        contexts.append(browser.new_context(viewport={"width": width, "height": 900}))
-        contexts[-1].add_init_script(
-            f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
-        )
-        watched = Watched(contexts[-1], base)
-        watched.open(base + path)
-        return watched
+    def visit(path: str, theme: str = "light", width: int = 1280) -> Watched:
+        opened.append(Watched(context, base, theme, width))
+        opened[-1].open(base + path)
+        return opened[-1]
 
-    yield opened
-    for context in contexts:
-        context.close()
+    yield visit
+    for watched in opened:
+        watched.page.close()
 
 
 @pytest.fixture(scope="module")
@@ -190,26 +172,34 @@ def page_of(widget: Widget, theme: str = "light", language: str = "en") -> str:
     )
 
 
-@pytest.fixture
-def alone(browser: Browser, tmp_path: Path):
-    """``alone(widget, theme="light", language="en", width=1280)`` shows a widget on a page of its own, as a `Watched`."""
-    (tmp_path / "_static").symlink_to(ROOT / "book" / "_static")
-    server, contexts = serve(tmp_path), []
-
-    def opened(widget: Widget, theme: str = "light", language: str = "en", width: int = 1280) -> Watched:
-        (tmp_path / "index.html").write_text(page_of(widget, theme, language), encoding="utf-8")
-        contexts.append(browser.new_context(viewport={"width": width, "height": 900}))
-        base = f"http://127.0.0.1:{server.server_port}/"
-        watched = Watched(contexts[-1], base)
-        watched.open(base + "index.html")
-        watched.page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0")
-        watched.page.wait_for_load_state("networkidle")
-        return watched
-
-    yield opened
-    for context in contexts:
-        context.close()
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory) -> Iterator[tuple[Path, str]]:
+    """A served folder for pages that tests make, with the book's ``_static``, and its address."""
+    folder = tmp_path_factory.mktemp("shelf")
+    (folder / "_static").symlink_to(ROOT / "book" / "_static")
+    server = serve(folder)
+    yield folder, f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
+
+
+@pytest.fixture
+def alone(context: BrowserContext, shelf: tuple[Path, str]):
+    """``alone(widget, theme="light", language="en", width=1280)`` shows a widget on a page of its own, as a `Watched`."""
+    (folder, base), opened = shelf, []
+
+    def alone(widget: Widget, theme: str = "light", language: str = "en", width: int = 1280) -> Watched:
+        name = f"{len(list(folder.iterdir()))}.html"
+        (folder / name).write_text(page_of(widget, theme, language), encoding="utf-8")
+        opened.append(Watched(context, base, width=width))
+        page = opened[-1].open(base + name)
+        page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0")
+        page.wait_for_load_state("networkidle")
+        opened[-1].settle()
+        return opened[-1]
+
+    yield alone
+    for watched in opened:
+        watched.page.close()
 
 
 def in_each_view(alone, make) -> Iterator[tuple[Watched, str]]:
@@ -222,18 +212,6 @@ def in_each_view(alone, make) -> Iterator[tuple[Watched, str]]:
         watched = alone(make(), theme, language, width)
         pictures.add(watched.page.evaluate("document.querySelector('.gd canvas').toDataURL()"))
         yield watched, language
-        wide = watched.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wide <= 0, f"scrolls sideways by {wide} px at {width} px"
+        assert watched.sideways() <= 0, f"scrolls sideways by {watched.sideways()} px at {width} px"
         assert watched.wrong == []
     assert len(pictures) == 3
-
-
-def redraw_time(page: Page, handles: list[Locator], keys: list[str], more_than: int) -> float:
-    """Milliseconds of a redraw, at the 95th percentile, while each handle is pressed; of ``more_than`` so many redraws."""
-    page.evaluate("performance.clearMeasures()")
-    for handle in handles:
-        for key in keys:
-            handle.press(key)
-    times = sorted(page.evaluate("performance.getEntriesByName('gdlib draw').map(e => e.duration)"))
-    assert len(times) > more_than
-    return times[int(0.95 * len(times))]

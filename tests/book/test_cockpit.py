@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import call, drawn_after
+from conftest import SLIDERS, call, drawn_after
 
 from gdlib import History, Trainer, data, models
 from gdlib.widgets import Cockpit
@@ -37,7 +37,7 @@ def test_it_replays_and_says_so_and_every_control_acts(alone, recorded, theme, w
     assert "A recorded session (one CPU core): step 300" in cockpit.inner_text()
     assert "No kernel is behind this page" in cockpit.inner_text()
     for i in range(2):
-        handle = page.locator(".noUi-handle").nth(i)
+        handle = page.locator(SLIDERS).nth(i)
         assert drawn_after(watched, lambda h=handle: h.press("ArrowRight"))
     assert drawn_after(watched, cockpit.get_by_role("button", name="Text's setting").click)
     cockpit.get_by_role("button", name="Start").click()
@@ -45,9 +45,9 @@ def test_it_replays_and_says_so_and_every_control_acts(alone, recorded, theme, w
         "() => { const n = Number(document.querySelector('.gd-cockpit').dataset.steps); return n > 5 && n < 250; }"
     )
     cockpit.get_by_role("button", name="Pause").click()
-    page.wait_for_timeout(100)
+    watched.settle()
     stopped = cockpit.get_attribute("data-steps")
-    page.wait_for_timeout(300)
+    page.evaluate("() => new Promise(resolve => setTimeout(resolve, 300))")  # in which it would replay a hundred steps
     assert cockpit.get_attribute("data-steps") == stopped
     cockpit.get_by_role("button", name="Stop").click()
     page.wait_for_function("() => document.querySelector('.gd-cockpit').dataset.steps === '0'")

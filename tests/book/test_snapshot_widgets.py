@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import call, drawn_after, in_each_view, redraw_time, slowness
+from conftest import SLIDERS, call, drawn_after, in_each_view
 
 from gdlib.widgets import Case, PredictionExplorer, RunQuiz, Snapshots, TextExplorer
 from gdlib.widgets.along import loss_at
@@ -149,7 +149,7 @@ def test_every_control_changes_the_picture(alone, name):
     watched = alone(MAKERS[name]())
     page = watched.page
     assert not drawn_after(watched, page.get_by_role("button", name="Text's setting").click)
-    assert drawn_after(watched, lambda: page.locator(".noUi-handle").press("ArrowRight"))
+    assert drawn_after(watched, lambda: page.locator(SLIDERS).press("ArrowRight"))
     for menu in page.locator(".gd select").all():
         for option in menu.locator("option").all():
             value = option.get_attribute("value")
@@ -176,7 +176,7 @@ def test_the_numbers_on_the_page_are_python_s(alone):
     data = "(({run, step, right, loss}) => [run, +step, +right, +loss])(document.querySelector('.gd').dataset)"
     for k in range(5, 10):
         assert page.evaluate(data) == ["lr 0.3", STEPS[k], counts[k], loss_at(drawing.curves[0], STEPS[k])]
-        page.locator(".noUi-handle").press("ArrowRight")
+        page.locator(SLIDERS).press("ArrowRight")
         page.wait_for_function(f"() => +document.querySelector('.gd').dataset.step === {STEPS[min(k + 1, 9)]}")
     assert f"lr 0.3, after 200 steps: {counts[9]} of 20 right; loss 0.1" in said(page)
     page.locator("summary").click()
@@ -250,7 +250,7 @@ def test_a_quiz_is_guessed_and_explained(alone):
     page.wait_for_function("() => document.querySelector('[aria-pressed]').ariaPressed === 'false'")
     assert page.locator(".gd canvas").evaluate("c => c.toDataURL()") == before
 
-    page.locator(".noUi-handle").press("ArrowRight")
+    page.locator(SLIDERS).press("ArrowRight")
     page.wait_for_function("() => document.querySelector('.gd').dataset.case === '1'")
     assert cure.is_disabled() and menu.input_value() == ""
     assert "Beta" not in page.locator(".gd").inner_text()
@@ -276,7 +276,7 @@ def test_light_dark_narrow_and_chinese(alone, name):
             page.locator(".gd-button").nth(1).click()
             page.locator(".gd-button").nth(0).click()
         page.locator("summary").click()
-        page.wait_for_timeout(200)
+        watched.settle()
         page.locator("summary").click()
         words = page.locator("body").inner_text()
         chinese = ("问题出在哪里？", "治好之后", "病例") if name == "quiz" else ("跳到最好的设置", "步")
@@ -306,22 +306,11 @@ def test_it_works_by_keyboard_alone(alone, name):
     page, reached = watched.page, set()
     for _ in range(12):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.className || document.activeElement.tagName"))
+        reached.add(
+            page.evaluate("(e => e.type === 'range' ? 'slider' : e.className || e.tagName)(document.activeElement)")
+        )
     wanted = {"SELECT", "SUMMARY"} if name != "curves" else {"SUMMARY"}
     wanted |= {"gd-text"} if name == "texts" else set()
     wanted |= {"CANVAS"} if name in BEST else set()
     assert wanted | {"gd-button"} <= reached
-    assert any("noUi-handle" in place for place in reached)
-
-
-@pytest.mark.parametrize("name", MAKERS)
-def test_redraws_within_a_frame(alone, name):
-    best = math.inf
-    for _ in range(3):  # the machine is shared: the best of three says what the page can do
-        watched = alone(MAKERS[name]())
-        page = watched.page
-        keys = ["ArrowLeft"] * 4 + ["ArrowRight"] * 10 + ["ArrowLeft"] * 4
-        best = min(best, redraw_time(page, [page.locator(".noUi-handle")], keys, more_than=3))
-        if best < 16 * slowness():
-            return
-    assert best < 16 * slowness()
+    assert any("slider" in place or "noUi-handle" in place for place in reached)

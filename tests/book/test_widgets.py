@@ -14,7 +14,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, SITE, Watched, call, serve
+from conftest import ROOT, SITE, SLIDERS, Watched, call, serve
 from nbclient import NotebookClient
 
 from gdlib import descent, problems, sweep, widgets
@@ -211,7 +211,7 @@ def test_with_ipywidgets_7_as_on_colab(colabs_ipywidgets, browser, tmp_path):
         page = watched.open(base + "index.html")
         page.wait_for_selector(".gd canvas")
         before = page.wait_for_function("() => document.querySelector('.gd-descent').dataset.loss").json_value()
-        page.locator(".ui-slider-handle, .noUi-handle").first.press("ArrowRight")
+        page.locator(f".ui-slider-handle, {SLIDERS}").first.press("ArrowRight")
         page.wait_for_function(f"() => document.querySelector('.gd-descent').dataset.loss !== '{before}'")
         assert watched.wrong == []
         context.close()
