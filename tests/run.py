@@ -26,7 +26,11 @@ LIBRARY = [
     "--ignore=tests/run.py",
 ]
 PARTS = {
-    "lint": [[sys.executable, "-m", "ruff", "check", "."], [sys.executable, "-m", "ruff", "format", "--check", "."]],
+    "lint": [
+        [sys.executable, "-m", "ruff", "check", "."],
+        [sys.executable, "-m", "ruff", "format", "--check", "."],
+        [str(Path(sys.executable).with_name("biome")), "check", "--error-on-warnings", "."],
+    ],
     "library": [[*LIBRARY, *SEVERAL, "-m", "not slow"]],
     "processes": [[*LIBRARY, "-m", "slow"]],
     "notebooks": [[*PYTEST, *SEVERAL, "--nbval", "book"]],

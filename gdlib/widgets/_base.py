@@ -1,6 +1,7 @@
 """What the explorers share: sliders and a drawing, linked twice."""
 
 import math
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +12,32 @@ import ipywidgets
 import traitlets
 
 HERE = Path(__file__).parent
+IMPORT = re.compile(r'^import \{[^}]*\} from "(\./[^"]+)";\n', re.MULTILINE)
+ASIDE = re.compile(r"^\s*(//.*)?\n|^\s+", re.MULTILINE)
 
 
-def module(*names: str) -> str:
-    """The ES module of a widget: what all share, then its own files."""
-    return "".join((HERE / f"{name}.js").read_text(encoding="utf-8") for name in ("common", *names))
+def module(name: str) -> str:
+    """The widget NAME.js with all that it imports from files beside it, each once and before it is needed: one ES module.
+
+    Without comments and indentation, which every notebook would carry.
+    """
+    parts: dict[Path, str] = {}
+
+    def read(path: Path) -> None:
+        text = path.read_text(encoding="utf-8")
+        for file in IMPORT.findall(text):
+            if (needed := (path.parent / file).resolve()) not in parts:
+                read(needed)
+        parts[path] = IMPORT.sub("", text)
+
+    read((HERE / f"{name}.js").resolve())
+    return ASIDE.sub("", "\n".join(parts.values()))
 
 
 class Drawing(anywidget.AnyWidget):
     """The part of an explorer that draws, in the browser. Its synchronised traits are all that the JavaScript sees."""
 
-    _css = (HERE / "widgets.css").read_text(encoding="utf-8")
+    _css = (HERE / "shared" / "widgets.css").read_text(encoding="utf-8")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -55,7 +71,10 @@ class Explorer(ipywidgets.VBox):
         )
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self._shown)})"
+        """The same on every machine: a power of ten may differ in its last digit, and NumPy's numbers have names."""
+        said = ((name, getattr(self, name)) for name in self._shown)
+        plain = ((name, float(f"{value:.12g}") if isinstance(value, float) else value) for name, value in said)
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in plain)})"
 
     _shown: tuple[str, ...] = ()
 
@@ -77,8 +96,13 @@ def log_slider(name: str, value: float, low: float, high: float, step: float, **
 
 def choice_slider(name: str, values: Sequence[float], value: float) -> ipywidgets.Widget:
     """A slider over ``values``, at exactly ``value``; a float slider would move it to its own raster."""
-    labels = [f"{v:.3g}" for v in values]
-    return slider(ipywidgets.SelectionSlider, description=name, options=labels, index=values.index(value))
+    return slider(ipywidgets.SelectionSlider, description=name, options=labels_of(values), index=values.index(value))
+
+
+def labels_of(values: Sequence[float]) -> list[str]:
+    """``values`` in as few digits, at least three, as tell them apart."""
+    written = ([f"{v:.{digits}g}" for v in values] for digits in range(3, 18))
+    return next(labels for labels in written if len(set(labels)) == len(set(values)))
 
 
 def clamp(name: str, value: float, low: float, high: float) -> float:

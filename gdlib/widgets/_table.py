@@ -25,7 +25,7 @@ def nearest(name: str, value: float, values: Sequence[float]) -> int:
     index = min(range(len(values)), key=lambda i: abs(math.log(values[i] / value)))
     if not math.isclose(values[index], value, rel_tol=1e-9):
         warnings.warn(
-            f"{name} must be one of the table's, {values}; got {value!r}, took {values[index]!r}", stacklevel=3
+            f"{name} must be one of the table's, {values}; got {value!r}, took {values[index]!r}", stacklevel=4
         )
     return index
 
@@ -42,15 +42,19 @@ def thin(losses: np.ndarray, points: int, log: bool = True) -> tuple[list[float]
 
 
 def pack(curves: Iterable[np.ndarray]) -> tuple[bytes, list[float]]:
-    """The logarithms of all losses, one array after the other, in 16 bits each; and their lowest and their span."""
+    """All losses, one array after the other, in 16 bits each; and their scale: the lowest and the span.
+
+    Of their logarithms or, where some are below zero, of themselves: then the scale has a 1 as its third.
+    """
     values = np.concatenate([np.ravel(array).astype(float) for array in curves])
     known = np.isfinite(values)
-    logs = np.log(np.maximum(values[known], 1e-30))
-    low = float(logs.min()) if known.any() else 0.0
-    span = (float(logs.max()) - low if known.any() else 0.0) or 1.0
+    linear = bool((values[known] < 0).any())
+    scaled = values[known] if linear else np.log(np.maximum(values[known], 1e-30))
+    low = float(scaled.min()) if known.any() else 0.0
+    span = (float(scaled.max()) - low if known.any() else 0.0) or 1.0
     codes = np.full(values.shape, DIVERGED, dtype="<u2")
-    codes[known] = np.round((logs - low) / span * (DIVERGED - 1))
-    return codes.tobytes(), [low, span]
+    codes[known] = np.round((scaled - low) / span * (DIVERGED - 1))
+    return codes.tobytes(), [low, span, *[1.0] * linear]
 
 
 def summary(losses: np.ndarray) -> list[float] | None:

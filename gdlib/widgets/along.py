@@ -10,12 +10,11 @@ import numpy as np
 import traitlets
 
 from gdlib import _check
-from gdlib.widgets._base import HERE, Drawing, Explorer, settle, slider
+from gdlib.widgets._base import Drawing, Explorer, settle, slider
 from gdlib.widgets._table import thin
 
 POINTS = 120  # of a curve
 LIMIT = 300_000  # characters that a widget may add to a page
-STYLE = Drawing._css + (HERE / "along.css").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,7 +62,6 @@ class Snapshots:
 class AlongDrawing(Drawing):
     """Loss curves, one of which is a slider. What stands below it is for the heirs to draw."""
 
-    _css = STYLE
     curves = traitlets.List().tag(sync=True)
     steps = traitlets.List(traitlets.Int()).tag(sync=True)
     log = traitlets.Bool().tag(sync=True)

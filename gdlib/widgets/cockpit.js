@@ -1,116 +1,188 @@
 // The cockpit: loss, learning rate and batch size of a run that is steered while it goes on, or of a recorded session.
+import { axes } from "./shared/axes.js";
+import { dashed, line, prepare, within } from "./shared/canvas.js";
+import { lossAxis } from "./shared/curves.js";
+import { bar, button, details, make, picture, row } from "./shared/elements.js";
+import { clamp, least, mean, most, short } from "./shared/numbers.js";
+import { isCalm, mount } from "./shared/stage.js";
+import { decode } from "./shared/tables.js";
+import { colorsOf } from "./shared/theme.js";
+import { say } from "./shared/words.js";
+
+const REPLAY = 10000; // milliseconds that the whole session takes
+const COLUMNS = ["losses", "lrs", "sizes"];
+const STATES = ["ready", "running", "paused", "stopped", "done"];
 
 // The recorded session's columns: float32, little-endian, losses first, then rates, then batch sizes.
 export function sessionOf(bytes) {
-  const values = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)), n = values.length / 3;
-  return { losses: [...values.subarray(0, n)], lrs: [...values.subarray(n, 2 * n)], sizes: [...values.subarray(2 * n)] };
+  const values = decode(bytes, Float32Array);
+  const n = values.length / 3;
+  const column = (k) => [...values.subarray(k * n, (k + 1) * n)];
+  return { losses: column(0), lrs: column(1), sizes: column(2) };
 }
 
 // At most so many points of a curve: the mean of each window of steps, at the window's middle.
-export function thinned(values, points) {
-  const width = Math.max(1, Math.ceil(values.length / points)), found = [];
-  for (let start = 0; start < values.length; start += width) {
-    const part = values.slice(start, start + width);
-    found.push([start + (part.length - 1) / 2, part.reduce((a, b) => a + b, 0) / part.length]);
+export function thinned(values, points, until = values.length) {
+  const width = Math.max(1, Math.ceil(until / points));
+  const found = [];
+  for (let start = 0; start < until; start += width) {
+    const part = values.slice(start, Math.min(start + width, until));
+    found.push([start + (part.length - 1) / 2, mean(part)]);
   }
   return found;
 }
 
-function render({ model, el }) {
-  const root = make("div", { class: "gd gd-cockpit" }), canvas = make("canvas", { role: "img" });
-  const readout = make("output", { class: "gd-readout", "aria-live": "polite" }), numbers = make("tbody");
-  const session = sessionOf(model.get("recording")), set = setter(model), setting = model.get("setting");
-  let live = false, state = "ready", device = "", rate = 0, shown = session.losses.length, playing = 0;
-  let run = { losses: [], lrs: [], sizes: [] };
-
-  const wish = (what) => {
-    if (live) return model.send({ do: what });
-    cancelAnimationFrame(playing);
-    if (what === "stop") shown = 0;
-    if (what === "start") {
-      if (shown >= session.losses.length) shown = 0;
-      let before = performance.now();
-      const play = (now) => {                            // the whole session in about ten seconds
-        shown = Math.min(session.losses.length, shown + ((now - before) / 10000) * session.losses.length);
-        before = now;
-        if (shown < session.losses.length) playing = requestAnimationFrame(play);
-        watch.request();
-      };
-      playing = requestAnimationFrame(play);
-    }
-    watch.request();
-  };
-  const start = button("Start", () => wish("start"));
-  const bar = make("div", { class: "gd-bar" }, start, button("Pause", () => wish("pause")), button("Stop", () => wish("stop")),
-    button("Text's setting", () => set({ lr: setting[0], batch_index: setting[1] })));
-  root.append(bar, canvas, readout, details(numbers));
-  el.append(root);
-
-  model.on("msg:custom", (message) => {
-    if (!message.state) return;
-    live = true;
-    cancelAnimationFrame(playing);
-    ({ state, device } = message);
-    rate = message.rate ?? (state === "running" ? rate : 0);
-    if (message.losses) {
-      if (message.at === 0) run = { losses: [], lrs: [], sizes: [] };
-      for (const name of ["losses", "lrs", "sizes"]) run[name].push(...message[name]);
-    }
-    watch.request();
-  });
-
-  function panel(context, colors, area, x, values, mark, color, label, low, high, last) {
-    const { X, Y } = axes(context, colors, area, { ...x, label: last ? say("step") : "", ticks: last ? undefined : [] },
-      { low, high, log: true, label });
-    context.save();
-    context.beginPath();
-    context.rect(area.left, area.top - 2, area.right - area.left + 1, area.bottom - area.top + 4);
-    context.clip();
+// One of the three panels: a curve, dashes where the slider stands, and a range that holds both.
+function drawPanel(context, colors, area, x, { values, mark, color, axis, last }) {
+  const horizontal = { ...x, label: last ? say("step") : "", ...(last ? {} : { ticks: [] }) };
+  const { X, Y } = axes(context, colors, area, horizontal, axis);
+  within(context, area, 2, () => {
     if (mark != null) {
-      context.setLineDash([5, 4]);
-      line(context, [[area.left, Y(mark)], [area.right, Y(mark)]], colors.faint, 1.4);
-      context.setLineDash([]);
+      const ends = [
+        [area.left, Y(mark)],
+        [area.right, Y(mark)],
+      ];
+      dashed(context, [5, 4], ends, colors.faint, 1.4);
     }
-    line(context, values.map(([step, value]) => [X(step), Y(Math.min(Math.max(value, low), high))]), color, 1.8);
-    context.restore();
+    line(
+      context,
+      values.map(([step, value]) => [X(step), Y(clamp(value, axis.low, axis.high))]),
+      color,
+      1.8,
+    );
+  });
+}
+
+// An axis that holds values and the slider's.
+function around(values, mark, label) {
+  const low = Math.min(least(values), mark);
+  return { low: low / 3, high: Math.max(most(values), mark) * 3, log: true, label: say(label) };
+}
+
+function drawPanels(w, colors, from, until) {
+  const width = w.root.clientWidth;
+  const context = prepare(w.canvas, width, 400);
+  const points = Math.max(50, Math.floor(width / 2));
+  const x = { low: 0, high: Math.max(10, w.live ? until : w.session.losses.length) };
+  const [lr, size] = w.sliders();
+  const losses = thinned(from.losses, points, until);
+  const [rates, sizes] = [from.lrs, from.sizes].map((values) => values.slice(0, until));
+  const area = (top, bottom) => ({ left: 58, right: width - 14, top, bottom });
+  const panel = (box, values, more) => drawPanel(context, colors, box, x, { values, ...more });
+  panel(area(20, 210), losses, { color: colors.blue, axis: lossAxis(losses.map(([, value]) => value)) });
+  panel(area(236, 290), thinned(rates, points), {
+    mark: lr,
+    color: colors.orange,
+    axis: around(rates, lr, "learning rate"),
+  });
+  const batch = { mark: size, color: colors.violet, axis: around(sizes, size, "batch size"), last: true };
+  panel(area(316, 364), thinned(sizes, points), batch);
+}
+
+// What is going on, and where: live with a kernel, else as a replay.
+function told(w, from, until) {
+  const loss = until ? short(mean(from.losses.slice(Math.max(0, until - 20), until))) : "—";
+  const where = say("at a step", { step: until, loss });
+  if (w.live) {
+    const rate = w.rate ? say("steps a second", { rate: short(w.rate) }) : "";
+    const state = STATES.includes(w.state) ? say(`run ${w.state}`) : w.state;
+    return [state, `(${w.device}${rate})${say(": ")}${where}${w.silent ? ` ${say("no answer")}` : ""}`];
   }
+  const [lr, size] = w.sliders();
+  const about = w.get("about") ? `(${w.get("about")})` : "";
+  const key = w.playing ? "Replaying a session" : "A recorded session";
+  return [say(key), `${about}${say(": ")}${where} ${say("no kernel", { lr: short(lr), size })}`];
+}
 
-  function draw() {
-    const colors = themeOf(root), width = root.clientWidth, height = 400, context = prepare(canvas, width, height);
-    const from = live ? run : session, until = live ? run.losses.length : Math.floor(shown);
-    const x = { low: 0, high: Math.max(10, live ? until : session.losses.length) };
-    const losses = from.losses.slice(0, until).filter((v) => v > 0 && Number.isFinite(v));
-    const low = Math.min(...losses, 1), high = Math.max(...losses, low * 2);
-    const lr = model.get("lr"), size = model.get("batch_sizes")[model.get("batch_index")];
-    const rates = [...from.lrs.slice(0, until), lr], sizes = [...from.sizes.slice(0, until), size];
-    const areas = [[20, 210], [236, 290], [316, 364]].map(([top, bottom]) => ({ left: 58, right: width - 12, top, bottom }));
-    const points = Math.max(50, Math.floor(width / 2));
-    panel(context, colors, areas[0], x, thinned(from.losses.slice(0, until), points), null, colors.blue, say("loss"), low * 0.9, high * 1.1, false);
-    panel(context, colors, areas[1], x, thinned(from.lrs.slice(0, until), points), lr, colors.orange, say("learning rate"), Math.min(...rates) / 3, Math.max(...rates) * 3, false);
-    panel(context, colors, areas[2], x, thinned(from.sizes.slice(0, until), points), size, colors.violet, say("batch size"), Math.min(...sizes) / 3, Math.max(...sizes) * 3, true);
+function draw(w) {
+  const colors = colorsOf(w.root);
+  const from = w.live ? w.run : w.session;
+  const until = w.live ? w.run.losses.length : Math.floor(w.shown);
+  drawPanels(w, colors, from, until);
+  const [head, rest] = told(w, from, until);
+  const said = w.tell(head, rest, !w.live || (STATES.includes(w.state) && !w.silent));
+  const [lr, size] = w.sliders();
+  w.canvas.setAttribute("aria-label", w.live && w.state === "running" ? say("run running") : said);
+  w.numbers.replaceChildren(
+    row(say("loss"), until ? short(from.losses[until - 1]) : "—"),
+    row(say("learning rate"), until ? short(from.lrs[until - 1]) : "—", `→ ${short(lr)}`),
+    row(say("batch size"), until ? String(from.sizes[until - 1]) : "—", `→ ${size}`),
+  );
+  Object.assign(w.root.dataset, {
+    steps: until,
+    live: w.live,
+    state: w.live ? w.state : w.playing ? "replaying" : "recorded",
+  });
+}
 
-    const chinese = isChinese(), last = until ? from.losses[until - 1] : NaN, tail = from.losses.slice(Math.max(0, until - 20), until);
-    const mean = tail.length ? tail.reduce((a, b) => a + b, 0) / tail.length : NaN;
-    const where = chinese ? `第 ${until} 步，最近 20 步的平均损失 ${short(mean)}` : `step ${until}, mean loss of the last 20 steps ${short(mean)}`;
-    const words = { ready: ["Ready", "就绪"], running: ["Running", "运行中"], paused: ["Paused", "已暂停"], stopped: ["Stopped", "已停止"], done: ["Done", "已完成"] };
-    const now = live ? (words[state] ?? [state, state])[chinese ? 1 : 0] : chinese ? "录制的训练" : "A recorded session";
-    const rest = live
-      ? ` (${device}${rate ? `, ${short(rate)} ${chinese ? "步/秒" : "steps a second"}` : ""}): ${where}. `
-      : ` (${model.get("about")}): ${where}. ` + (chinese
-        ? `本页没有内核，所以按钮只是重放；虚线是滑块的设置 ${short(lr)} 和 ${size}，有内核时它在下一步就起作用。`
-        : `No kernel is behind this page, so the buttons replay it; the dashes are your sliders, ${short(lr)} and ${size}, which a kernel would obey at the next step.`);
-    readout.dataset.state = live && !words[state] ? "bad" : "good";
-    readout.replaceChildren(make("strong", {}, now), rest);
-    canvas.setAttribute("aria-label", readout.textContent);
-    numbers.replaceChildren(
-      row(say("loss"), short(last)), row(say("learning rate"), until ? short(from.lrs[until - 1]) : "—", `→ ${short(lr)}`),
-      row(say("batch size"), until ? String(from.sizes[until - 1]) : "—", `→ ${size}`));
-    Object.assign(root.dataset, { steps: until, live, state });
+// The buttons without a kernel: they replay the session, at once for those who want no motion.
+function replay(w, what, again) {
+  const total = w.session.losses.length;
+  const halt = () => {
+    cancelAnimationFrame(w.playing);
+    w.playing = 0;
+  };
+  halt();
+  if (what === "stop") w.shown = 0;
+  if (what === "start" && isCalm()) w.shown = total;
+  else if (what === "start") {
+    if (w.shown >= total) w.shown = 0;
+    let before = performance.now();
+    const play = (now) => {
+      w.shown = Math.min(total, w.shown + ((now - before) / REPLAY) * total);
+      before = now;
+      w.playing = w.shown < total ? requestAnimationFrame(play) : 0;
+      again();
+    };
+    w.playing = requestAnimationFrame(play);
+    w.signal.addEventListener("abort", halt);
   }
+  again();
+}
 
-  const watch = redrawOnChange(root, model, ["lr", "batch_index"], draw);
-  model.send({ hello: true });
-  return () => { cancelAnimationFrame(playing); watch.end(); };
+// What a kernel tells: state and device, and the steps since the last time.
+function hear(w, { state, device, rate, at, ...columns }) {
+  if (!state) return;
+  cancelAnimationFrame(w.playing);
+  Object.assign(w, { live: true, silent: false, state, device, rate: rate ?? (state === "running" ? w.rate : 0) });
+  if (!columns.losses) return;
+  if (at === 0) w.run = { losses: [], lrs: [], sizes: [] };
+  for (const name of COLUMNS) for (const value of columns[name]) w.run[name].push(value);
+}
+
+function render(at) {
+  const stage = mount(at, "cockpit");
+  const { get, set } = stage;
+  const session = sessionOf(get("recording"));
+  const w = { ...stage, session, live: false, silent: false, state: "ready", device: "", rate: 0, playing: 0 };
+  Object.assign(w, { shown: session.losses.length, canvas: picture(), numbers: make("tbody") });
+  w.run = { losses: [], lrs: [], sizes: [] };
+  w.sliders = () => [get("lr"), get("batch_sizes")[get("batch_index")]];
+  const again = () => request();
+  const unheard = () => {
+    w.silent = true;
+    again();
+  };
+  const wish = (what) => (w.live ? w.ask({ do: what }, unheard) : replay(w, what, again));
+  const [lr, batch_index] = get("setting");
+  stage.root.append(
+    bar([
+      button("Start", () => wish("start")),
+      button("Pause", () => wish("pause")),
+      button("Stop", () => wish("stop")),
+      button("Reset", () => set({ lr, batch_index })),
+    ]),
+    w.canvas,
+    stage.readout,
+    details(w.numbers),
+  );
+  w.on("msg:custom", (message) => {
+    hear(w, message);
+    again();
+  });
+  const request = w.redraw(["lr", "batch_index"], () => draw(w));
+  w.ask({ hello: true });
+  return w.end;
 }
 
 export default { render };

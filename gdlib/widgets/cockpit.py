@@ -16,6 +16,7 @@ from gdlib.widgets._base import Drawing, Explorer, clamp, log_slider, module, sl
 LR = (1e-5, 10.0)
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 TELL = 0.1  # seconds between two messages to the page
+PACE = 100.0  # steps a second, at most: a small model would be done before one can steer it
 
 
 class CockpitDrawing(Drawing):
@@ -43,9 +44,11 @@ class Cockpit(Explorer):
         steps: the run pauses for good after so many.
         recorded: a session to replay without a kernel; ``None`` has nothing to show there.
         about: what was recorded, in a few words, such as the machine and the model.
+        pace: steps a second, at most, so that there is time to steer; ``None`` goes as fast as it can.
 
     Attributes:
         lr, batch_size: traits, to read, set and observe; they follow the sliders.
+        pace: as above; it may be changed while the run goes on.
         history: what has been trained here, as a `History`.
         running: whether steps are being taken.
 
@@ -74,12 +77,14 @@ class Cockpit(Explorer):
         steps: int = 2000,
         recorded: History | None = None,
         about: str = "",
+        pace: float | None = PACE,
     ):
         if not isinstance(trainer, Trainer):
             raise TypeError(f"trainer must be a gdlib.Trainer; got {type(trainer).__name__}")
         if recorded is not None and not isinstance(recorded, History):
             raise TypeError(f"recorded must be a gdlib.History; got {type(recorded).__name__}")
         self.trainer, self.steps, self.history = trainer, _check.whole("steps", steps), History()
+        self.pace = None if pace is None else _check.positive("pace", pace)
         lr = clamp("lr", _check.positive("lr", lr), *LR)
         index = BATCH_SIZES.index(_check.one_of("batch_size", batch_size, BATCH_SIZES))
         drawing = CockpitDrawing(
@@ -96,7 +101,7 @@ class Cockpit(Explorer):
         self._look_up("batch_size", "batch_index", list(BATCH_SIZES))
         self._steer()
         self.observe(lambda change: self._steer(), ("lr", "batch_size"))
-        self._go, self._end, self._thread = threading.Event(), threading.Event(), None
+        self._go, self._end, self._thread, self._state = threading.Event(), threading.Event(), None, "ready"
         drawing.on_msg(self._answer)
 
     @traitlets.validate("lr")
@@ -122,11 +127,13 @@ class Cockpit(Explorer):
             self._end.clear()
             self._thread = threading.Thread(target=self._train, daemon=True)
             self._thread.start()
+        self._tell("running")
 
     def pause(self) -> None:
-        """Wait after the present step."""
+        """Wait after the present step. A run that is over stays so."""
+        state = "paused" if self.running else self._state
         self._go.clear()
-        self._tell("paused")
+        self._tell(state)
 
     def stop(self) -> None:
         """End the run after the present step; the trainer keeps what it has learnt."""
@@ -135,11 +142,13 @@ class Cockpit(Explorer):
         if self._thread is not None:
             self._thread.join()
         self._go.clear()
+        self._tell(self._state)
 
     def _train(self) -> None:
-        new, told, state = [], time.monotonic(), "stopped"
+        new, began, told, state = [], time.monotonic(), time.monotonic(), "stopped"
         try:
             for step in self.trainer.run(self.steps):
+                began = self._wait(began)
                 self.history.append(step)
                 new.append(step)
                 if time.monotonic() - told > TELL:
@@ -160,7 +169,14 @@ class Cockpit(Explorer):
         self._go.clear()
         self._tell(state, new)
 
+    def _wait(self, began: float) -> float:
+        """Wait until the step that began then has taken its time; the time at which the next one begins."""
+        if self.pace is not None:
+            self._end.wait(max(0.0, began + 1 / self.pace - time.monotonic()))
+        return time.monotonic()
+
     def _tell(self, state: str, steps: Sequence[Step] = (), seconds: float = 0.0) -> None:
+        self._state = state
         message = {"state": state, "device": self._device()}
         if steps:
             message |= {"at": steps[0].index, "losses": [step.loss for step in steps]}
@@ -177,7 +193,7 @@ class Cockpit(Explorer):
     def _answer(self, drawing: CockpitDrawing, message: dict, buffers: list) -> None:
         """What the page sends: a greeting, which only a kernel answers, or a button's wish."""
         if "hello" in message:
-            self._tell("ready" if not self.running else "running")
+            self._tell("running" if self.running else self._state)
         if wish := message.get("do"):
             {"start": self.start, "pause": self.pause, "stop": self.stop}[wish]()
 

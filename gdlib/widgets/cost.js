@@ -1,114 +1,195 @@
 // The cost calculator: what training a transformer costs, by the formulas of gdlib/diagnose/cost.py.
+import { line, prepare, write } from "./shared/canvas.js";
+import { bar, button, legend, make, picture, select } from "./shared/elements.js";
+import { clamp, short } from "./shared/numbers.js";
+import { mount } from "./shared/stage.js";
+import { colorsOf } from "./shared/theme.js";
+import { say } from "./shared/words.js";
 
-Object.assign(WORDS.zh, { remedy: "省内存的办法", none: "无", recompute: "激活重计算", "8-bit state": "8 位优化器状态", "low rank": "低秩微调" });
+const TRAITS = ["parameters", "tokens", "devices", "precision", "optimizer", "hardware", "remedy"];
+const FLOPS = { recompute: 8, "low rank": 4 }; // for a parameter and a token; 6 otherwise
 
-export function costOf({ parameters, tokens, precision, optimizer, remedy, devices, device, utilization, tokensPerDevice, stateBytes, lowRank }) {
-  const width = precision === "fp32" ? 4 : 2, copy = precision === "fp32" ? 0 : 4;
+export function costOf(given) {
+  const { parameters, tokens, precision, optimizer, remedy, devices, device, utilization } = given;
+  const full = precision === "fp32";
+  const width = full ? 4 : 2;
   const shape = ((128 * parameters) / 12) ** (1 / 3);
-  const flops = ({ recompute: 8, "low rank": 4 }[remedy] ?? 6) * parameters * tokens;
-  const trained = parameters * (remedy === "low rank" ? lowRank : 1), state = copy + stateBytes[optimizer] / (remedy === "8-bit state" ? 4 : 1);
+  const flops = (FLOPS[remedy] ?? 6) * parameters * tokens;
+  const trained = parameters * (remedy === "low rank" ? given.lowRank : 1);
+  const state = (full ? 0 : 4) + given.stateBytes[optimizer] / (remedy === "8-bit state" ? 4 : 1);
   const shared = { weights: width * parameters, gradients: width * trained, optimizer: state * trained };
-  const layers = shape / 128, kept = remedy === "recompute" ? 2 * layers + 34 : 34 * layers;
-  const activations = (precision === "fp32" ? 2 : 1) * kept * tokensPerDevice * shape;
+  const layers = shape / 128;
+  const kept = remedy === "recompute" ? 2 * layers + 34 : 34 * layers;
+  const activations = (full ? 2 : 1) * kept * given.tokensPerDevice * shape;
   const inAll = shared.weights + shared.gradients + shared.optimizer;
   const days = flops / (devices * device.peak[precision] * utilization) / 86400;
   return {
-    flops, days, activations, ...shared,
+    flops,
+    days,
+    activations,
+    ...shared,
     dollars: days * 24 * devices * device.price,
     perDevice: inAll / devices + activations,
     needed: activations < device.memory ? Math.ceil(inAll / (device.memory - activations)) : Infinity,
   };
 }
 
-function bytes(value) {
+export function bytes(value) {
   const units = ["B", "kB", "MB", "GB", "TB", "PB"];
-  const k = Math.max(0, Math.min(units.length - 1, Math.floor(Math.log10(value) / 3)));
+  const k = clamp(Math.floor(Math.log10(value) / 3), 0, units.length - 1);
   return `${short(value / 1000 ** k)} ${units[k]}`;
 }
 
-function duration(days) {
-  if (days > 730) return `${short(days / 365)} ${say("years")}`;
-  return days < 2 ? `${short(days * 24)} ${say("hours")}` : `${short(days)} ${say("days")}`;
+export function duration(days) {
+  if (days > 730) return say("years", { n: short(days / 365) });
+  return days < 2 ? say("hours", { n: short(days * 24) }) : say("days", { n: short(days) });
 }
 
-function count(value) {
-  const [k, unit] = [[12, "T"], [9, "B"], [6, "M"], [3, "k"], [0, ""]].find(([e]) => value >= 10 ** e) ?? [0, ""];
-  return `${short(value / 10 ** k)}${unit}`;
+export function count(value) {
+  const units = [
+    [12, "T"],
+    [9, "B"],
+    [6, "M"],
+    [3, "k"],
+  ];
+  const [power, unit] = units.find(([e]) => value >= 10 ** e) ?? [0, ""];
+  return `${short(value / 10 ** power)}${unit}`;
 }
 
-function render({ model, el }) {
-  const root = make("div", { class: "gd gd-cost" }), canvas = make("canvas", { role: "img" });
-  const cards = make("div", { class: "gd-cards" }), readout = make("output", { class: "gd-readout", "aria-live": "polite" });
-  const hardware = model.get("hardware_table"), assumptions = make("ul", { class: "gd-assumptions" });
-  const set = setter(model);
-  const choose = (name, trait, options) => select(name, options, model.get(trait), (value) => set({ [trait]: value }));
-  const choices = {
-    precision: choose("precision", "precision", [["mixed", "bf16 + fp32"], ["fp32", "fp32"]]),
-    optimizer: choose("optimiser", "optimizer", [["adamw", "AdamW"], ["momentum", "SGD + momentum"], ["sgd", "SGD"]]),
-    hardware: choose("hardware", "hardware", Object.keys(hardware).map((key) => [key, key])),
-    remedy: choose("remedy", "remedy", ["none", "recompute", "8-bit state", "low rank"].map((key) => [key, key])),
-  };
-  root.append(
-    make("div", { class: "gd-bar" }, ...Object.values(choices).map((c) => c.element)),
-    make("div", { class: "gd-bar" }, button("Text's setting", () => set(model.get("setting"))),
-      button("20 tokens a parameter", () => set({ tokens: Math.min(1e14, 20 * model.get("parameters")) }))),
-    cards, canvas, readout, assumptions);
-  el.append(root);
-
-  const watch = redrawOnChange(root, model, ["parameters", "tokens", "devices", "precision", "optimizer", "hardware", "remedy"], () => {
-    const colors = themeOf(root), device = hardware[model.get("hardware")], devices = model.get("devices");
-    const given = Object.fromEntries(["parameters", "tokens", "precision", "optimizer", "remedy"].map((key) => [key, model.get(key)]));
-    const cost = costOf({ ...given, devices, device, utilization: model.get("utilization"), tokensPerDevice: model.get("tokens_per_device"), stateBytes: model.get("state_bytes"), lowRank: model.get("low_rank") });
-    const card = (name, value, note) => make("div", { class: "gd-card" }, say(name), make("b", {}, value), note);
-    cards.replaceChildren(
-      card("compute", `${short(cost.flops)} FLOP`, `${Math.round(cost.flops / given.parameters / given.tokens)} × ${count(given.parameters)} × ${count(given.tokens)}`),
-      card("time", duration(cost.days), `${devices} × ${model.get("hardware")}`),
-      card("money", `$${count(cost.dollars)}`, `$${device.price} / h`),
-      card("memory a device", bytes(cost.perDevice), `${say("of")} ${bytes(device.memory)}`));
-
-    const width = root.clientWidth, height = 96, context = prepare(canvas, width, height);
-    const terms = [["weights", cost.weights / devices, colors.blue], ["gradients", cost.gradients / devices, colors.orange],
-      ["optimiser state", cost.optimizer / devices, colors.green], ["activations", cost.activations, colors.violet]];
-    const most = Math.max(cost.perDevice, device.memory) * 1.05, X = (v) => 1 + ((width - 2) * v) / most;
-    let left = 0;
-    for (const [, value, color] of terms) {
-      context.fillStyle = color;
-      context.fillRect(X(left), 22, Math.max(0, X(left + value) - X(left) - 1), 30);
-      left += value;
-    }
-    line(context, [[X(device.memory), 16], [X(device.memory), 58]], cost.perDevice > device.memory ? colors.red : colors.text, 2);
-    context.fillStyle = colors.text;
-    context.textAlign = "right";
-    context.fillText(`${model.get("hardware")}: ${bytes(device.memory)}`, X(device.memory) - 2, 12);
-    context.textAlign = "left";
-    let x = 0, y = 72;
-    for (const [name, value, color] of terms) {
-      const label = `${say(name)} ${bytes(value)}`, space = context.measureText(label).width + 28;
-      if (x + space > width) { x = 0; y += 17; }
-      context.fillStyle = color;
-      context.fillRect(x, y - 8, 10, 10);
-      context.fillStyle = colors.text;
-      context.fillText(label, x + 14, y + 1);
-      x += space;
-    }
-
-    const fits = cost.perDevice <= device.memory;
-    const needed = Number.isFinite(cost.needed) ? cost.needed : null;
-    readout.dataset.state = fits ? "good" : "bad";
-    const verdict = isChinese()
-      ? fits ? "放得下。" : needed ? `放不下：至少需要 ${needed} 台设备。` : "放不下：单是激活值就超过一台设备的内存。"
-      : fits ? "It fits." : needed ? `Does not fit: it takes at least ${needed} devices.` : "Does not fit: the activations alone are more than one device holds.";
-    readout.replaceChildren(make("strong", {}, verdict), ` ${count(given.tokens / given.parameters)} ${isChinese() ? "个词元 / 参数" : "tokens a parameter"}.`);
-    canvas.setAttribute("aria-label", `${say("memory a device")}: ${terms.map(([name, value]) => `${say(name)} ${bytes(value)}`).join(", ")}. ${verdict}`);
-    for (const [key, { list }] of Object.entries(choices)) list.value = model.get(key);
-    const peak = short(device.peak[given.precision] / 1e12);
-    assumptions.replaceChildren(...(isChinese()
-      ? [`设备实际完成峰值 ${peak} TFLOP/s 的 ${100 * model.get("utilization")}%。`, "权重、梯度和优化器状态平均分到所有设备上。", `每台设备一次处理 ${model.get("tokens_per_device")} 个词元；层的形状如同 GPT-3。低秩微调只训练 ${100 * model.get("low_rank")}% 的参数。`, "不含通信、验证、失败的运行和人力。"]
-      : [`A device does ${100 * model.get("utilization")} % of its peak of ${peak} TFLOP/s.`, "Weights, gradients and optimiser state are shared evenly by all devices.", `A device works on ${model.get("tokens_per_device")} tokens at a time; layers are shaped as in GPT-3. "Low rank" trains ${100 * model.get("low_rank")} % of the parameters.`, "Communication, validation, failed runs and people are not counted."]
-    ).map((t) => make("li", {}, t)));
-    Object.assign(root.dataset, { flops: cost.flops, days: cost.days, dollars: cost.dollars, memory: cost.perDevice });
+function costAt(w) {
+  const settings = Object.fromEntries(TRAITS.map((name) => [name, w.get(name)]));
+  return costOf({
+    ...settings,
+    device: w.device(),
+    utilization: w.get("utilization"),
+    tokensPerDevice: w.get("tokens_per_device"),
+    stateBytes: w.get("state_bytes"),
+    lowRank: w.get("low_rank"),
   });
-  return watch.end;
+}
+
+function cardsOf(w, cost) {
+  const [parameters, tokens, devices, hardware] = ["parameters", "tokens", "devices", "hardware"].map(w.get);
+  const factor = Math.round(cost.flops / parameters / tokens);
+  const device = w.device();
+  const card = (key, value, note) => make("div", { class: "gd-card" }, say(key), make("b", {}, value), note);
+  return [
+    card("compute", `${short(cost.flops)} FLOP`, `${factor} × ${count(parameters)} × ${count(tokens)}`),
+    card("time", duration(cost.days), `${devices} × ${hardware}`),
+    card("money", `$${count(cost.dollars)}`, `$${device.price} / h`),
+    card("memory a device", bytes(cost.perDevice), say("of memory", { memory: bytes(device.memory) })),
+  ];
+}
+
+// What the memory of a device holds: a name, bytes and a colour each.
+function termsOf(cost, devices, colors) {
+  return [
+    ["weights", cost.weights / devices, colors.blue],
+    ["gradients", cost.gradients / devices, colors.orange],
+    ["optimiser state", cost.optimizer / devices, colors.green],
+    ["activations", cost.activations, colors.violet],
+  ].map(([key, value, color]) => ({ text: `${say(key)} ${bytes(value)}`, value, color }));
+}
+
+function drawMemory(w, colors, terms, perDevice) {
+  const { memory } = w.device();
+  const width = w.root.clientWidth;
+  const context = prepare(w.canvas, width, 60);
+  const most = Math.max(perDevice, memory) * 1.05;
+  const X = (v) => 1 + ((width - 2) * v) / most;
+  let left = 0;
+  for (const { value, color } of terms) {
+    context.fillStyle = color;
+    context.fillRect(X(left), 22, Math.max(0, X(left + value) - X(left) - 1), 30);
+    left += value;
+  }
+  const limit = X(memory);
+  line(
+    context,
+    [
+      [limit, 16],
+      [limit, 58],
+    ],
+    perDevice > memory ? colors.red : colors.text,
+    2,
+  );
+  const text = `${w.get("hardware")}: ${bytes(memory)}`;
+  const beside = context.measureText(text).width > limit;
+  write(context, text, [limit + (beside ? 4 : -2), 8], colors.text, beside ? "left" : "right");
+}
+
+function verdict(cost, memory) {
+  if (cost.perDevice <= memory) return [say("It fits."), true];
+  const { needed } = cost;
+  return [Number.isFinite(needed) ? say("too few devices", { needed }) : say("activations too large"), false];
+}
+
+function assumptionsOf(w) {
+  return [
+    say("assumed rate", {
+      share: 100 * w.get("utilization"),
+      peak: short(w.device().peak[w.get("precision")] / 1e12),
+    }),
+    say("assumed sharing"),
+    say("assumed shape", { tokens: w.get("tokens_per_device"), share: 100 * w.get("low_rank") }),
+    say("not counted"),
+  ].map((text) => make("li", {}, text));
+}
+
+function draw(w) {
+  const colors = colorsOf(w.root);
+  const cost = costAt(w);
+  const terms = termsOf(cost, w.get("devices"), colors);
+  w.cards.replaceChildren(...cardsOf(w, cost));
+  drawMemory(w, colors, terms, cost.perDevice);
+  w.list.replaceChildren(...legend(terms));
+  const [said, fits] = verdict(cost, w.device().memory);
+  w.tell(said, say("tokens a parameter", { ratio: count(w.get("tokens") / w.get("parameters")) }), fits);
+  w.canvas.setAttribute(
+    "aria-label",
+    `${say("memory a device")}: ${terms.map(({ text }) => text).join(", ")}. ${said}`,
+  );
+  for (const [name, { list }] of Object.entries(w.choices)) list.value = w.get(name);
+  w.assumptions.replaceChildren(...assumptionsOf(w));
+  const { flops, days, dollars, perDevice } = cost;
+  Object.assign(w.root.dataset, { flops, days, dollars, memory: perDevice });
+}
+
+function render(at) {
+  const stage = mount(at, "cost");
+  const { get, set, root } = stage;
+  const hardware = get("hardware_table");
+  const same = (values) => values.map((value) => [value, value]);
+  const choose = (key, name, options) => select(key, options, get(name), (value) => set({ [name]: value }));
+  const choices = {
+    precision: choose("precision", "precision", [
+      ["mixed", "bf16 + fp32"],
+      ["fp32", "fp32"],
+    ]),
+    optimizer: choose("optimiser", "optimizer", [
+      ["adamw", "AdamW"],
+      ["momentum", "SGD + momentum"],
+      ["sgd", "SGD"],
+    ]),
+    hardware: choose("hardware", "hardware", same(Object.keys(hardware))),
+    remedy: choose("remedy", "remedy", same(["none", "recompute", "8-bit state", "low rank"])),
+  };
+  const w = { ...stage, choices, device: () => hardware[get("hardware")], canvas: picture() };
+  w.cards = make("div", { class: "gd-cards" });
+  w.list = make("p", { class: "gd-legend" });
+  w.assumptions = make("ul", { class: "gd-assumptions" });
+  const balance = () => set({ tokens: Math.min(1e14, 20 * get("parameters")) });
+  root.append(
+    bar(Object.values(choices).map(({ element }) => element)),
+    bar([button("Reset", () => set(get("setting"))), button("20 tokens a parameter", balance)]),
+    w.cards,
+    w.canvas,
+    w.list,
+    stage.readout,
+    w.assumptions,
+  );
+  w.redraw(TRAITS, () => draw(w));
+  return w.end;
 }
 
 export default { render };

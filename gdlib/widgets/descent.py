@@ -118,7 +118,7 @@ class DescentExplorer(Explorer):
         _check.one_of("problem", problem, landscapes())
         setting = {
             "problem": problem,
-            "start": _as_start(landscapes()[problem]["start"] if start is None else start),
+            "start": _as_start(landscapes()[problem]["start"] if start is None else start, problem),
             "lr": clamp("lr", _check.positive("lr", lr), *LR),
             "momentum": clamp("momentum", _check.number("momentum", momentum, low=0.0), *MOMENTUM),
             "steps": int(clamp("steps", _check.whole("steps", steps), *STEPS)),
@@ -139,7 +139,7 @@ class DescentExplorer(Explorer):
 
     @traitlets.validate("start")
     def _start(self, proposal: dict) -> list[float]:
-        return _as_start(proposal["value"])
+        return _as_start(proposal["value"], self.problem)
 
     @traitlets.validate("lr")
     def _lr(self, proposal: dict) -> float:
@@ -154,5 +154,8 @@ class DescentExplorer(Explorer):
         return int(clamp("steps", _check.whole("steps", proposal["value"]), *STEPS))
 
 
-def _as_start(start: Sequence[float]) -> list[float]:
-    return problems.as_point([_check.number("start", v) for v in start], 2, "start").tolist()
+def _as_start(start: Sequence[float], problem: str) -> list[float]:
+    """``start`` as two numbers within the problem's picture; with a warning where one had to be moved there."""
+    left, right, bottom, top = landscapes()[problem]["extent"]
+    point = problems.as_point([_check.number("start", v) for v in start], 2, "start").tolist()
+    return [clamp("start", v, *ends) for v, ends in zip(point, ((left, right), (bottom, top)))]

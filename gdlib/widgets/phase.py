@@ -2,36 +2,32 @@
 
 from collections.abc import Mapping
 
-import ipywidgets
 import numpy as np
 import traitlets
 
 from gdlib import _check
 from gdlib.choosing import Sweep
-from gdlib.widgets._base import Drawing, Explorer, module, slider
-from gdlib.widgets._table import as_sweep, nearest, pack, summary, thin
+from gdlib.widgets._base import module
+from gdlib.widgets._grid import GridDrawing, GridExplorer, lr_place, size_place
+from gdlib.widgets._table import as_sweep, pack, summary, thin
 
 POINTS = 50  # of a curve: 2 optimisers x 10 x 10 x 3 runs stay below 90 kB
 
 
-class PhaseDrawing(Drawing):
+class PhaseDrawing(GridDrawing):
     """A map of final losses, and the curve behind each; drawn in the page."""
 
-    _esm = module("curves", "phase")
+    _esm = module("phase")
     table = traitlets.Bytes().tag(sync=True)
     scale = traitlets.List(traitlets.Float()).tag(sync=True)
     grids = traitlets.Dict().tag(sync=True)
-    lrs = traitlets.List(traitlets.Float()).tag(sync=True)
-    batch_sizes = traitlets.List(traitlets.Int()).tag(sync=True)
     samples = traitlets.Int().tag(sync=True)
     setting = traitlets.Dict().tag(sync=True)
     optimizer = traitlets.Unicode().tag(sync=True)
-    lr_index = traitlets.Int().tag(sync=True)
-    batch_index = traitlets.Int().tag(sync=True)
     compare = traitlets.Unicode().tag(sync=True)
 
 
-class PhaseDiagram(Explorer):
+class PhaseDiagram(GridExplorer):
     """The final loss of real runs, learning rate by batch size, as a map; choosing a cell shows its loss curve.
 
     The best rate of each batch size is a ridge, over which the linear and the square-root rule are drawn through a base
@@ -63,8 +59,6 @@ class PhaseDiagram(Explorer):
     """
 
     optimizer = traitlets.Any()
-    lr = traitlets.Any()
-    batch_size = traitlets.Any()
     compare = traitlets.Any()
     _shown = ("optimizer", "lr", "batch_size", "compare")
 
@@ -88,12 +82,10 @@ class PhaseDiagram(Explorer):
         if not all(isinstance(name, str) for name in self._names):
             raise TypeError(f"runs must have the names of optimisers as keys; got {self._names!r}")
         sweeps = {name: _sorted(as_sweep("runs", sweep)) for name, sweep in runs.items()}
-        self._lrs = sorted({rate for sweep in sweeps.values() for rate in sweep.lr.tolist()})
-        self._sizes = sorted({size for sweep in sweeps.values() for size in sweep.batch_size.tolist()})
-        if len(self._lrs) < 2 or len(self._sizes) < 2:
-            raise ValueError(
-                f"runs must have two learning rates and batch sizes or more; got {self._lrs}, {self._sizes}"
-            )
+        lrs = sorted({rate for sweep in sweeps.values() for rate in sweep.lr.tolist()})
+        sizes = sorted({size for sweep in sweeps.values() for size in sweep.batch_size.tolist()})
+        if len(lrs) < 2 or len(sizes) < 2:
+            raise ValueError(f"runs must have two learning rates and batch sizes or more; got {lrs}, {sizes}")
         if samples is None:
             samples = min(sweep.losses.shape[-1] * int(sweep.batch_size.min()) for sweep in sweeps.values())
         samples = _check.whole("samples", samples)
@@ -104,10 +96,8 @@ class PhaseDiagram(Explorer):
         best = sweeps[chosen].best()
         setting = {
             "optimizer": chosen,
-            "lr_index": nearest("lr", best[0] if lr is None else _check.positive("lr", lr), self._lrs),
-            "batch_index": nearest(
-                "batch_size", best[1] if batch_size is None else _check.whole("batch_size", batch_size), self._sizes
-            ),
+            "lr_index": lr_place(best[0] if lr is None else lr, lrs),
+            "batch_index": size_place(best[1] if batch_size is None else batch_size, sizes),
             "compare": _check.one_of("compare", compare, ("steps", "samples")),
         }
         grids, curves, first = {}, [], 0
@@ -130,34 +120,14 @@ class PhaseDiagram(Explorer):
             first += means.size
         table, scale = pack(curves)
         drawing = PhaseDrawing(
-            table=table, scale=scale, grids=grids, lrs=self._lrs, batch_sizes=self._sizes, samples=samples,
+            table=table, scale=scale, grids=grids, lrs=lrs, batch_sizes=sizes, samples=samples,
             setting=setting, **setting,
         )  # fmt: skip
-        sliders = {
-            "lr_index": slider(
-                ipywidgets.SelectionSlider, description="learning rate", options=[f"{v:.3g}" for v in self._lrs],
-                index=setting["lr_index"],
-            ),
-            "batch_index": slider(
-                ipywidgets.SelectionSlider, description="batch size", options=[str(v) for v in self._sizes],
-                index=setting["batch_index"],
-            ),
-        }  # fmt: skip
-        super().__init__(drawing, sliders, ("optimizer", "compare"))
-        self._look_up("lr", "lr_index", self._lrs)
-        self._look_up("batch_size", "batch_index", self._sizes)
+        super().__init__(drawing, ("optimizer", "compare"))
 
     @traitlets.validate("optimizer")
     def _optimizer(self, proposal: dict) -> str:
         return _check.one_of("optimizer", proposal["value"], self._names)
-
-    @traitlets.validate("lr")
-    def _lr(self, proposal: dict) -> float:
-        return self._lrs[nearest("lr", _check.positive("lr", proposal["value"]), self._lrs)]
-
-    @traitlets.validate("batch_size")
-    def _batch_size(self, proposal: dict) -> int:
-        return self._sizes[nearest("batch_size", _check.whole("batch_size", proposal["value"]), self._sizes)]
 
     @traitlets.validate("compare")
     def _compared(self, proposal: dict) -> str:

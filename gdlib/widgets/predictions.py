@@ -18,7 +18,7 @@ UNKNOWN = 2**16 - 1  # the code of a probability that is not a number
 class PredictionDrawing(AlongDrawing):
     """Samples and what a model says of them, under the loss curve."""
 
-    _esm = module("curves", "marks", "along", "predictions")
+    _esm = module("predictions")
     outputs = traitlets.Bytes().tag(sync=True)
     pictures = traitlets.Bytes().tag(sync=True)
     shape = traitlets.List(traitlets.Int()).tag(sync=True)

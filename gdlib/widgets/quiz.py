@@ -10,7 +10,7 @@ import traitlets
 
 from gdlib import _check
 from gdlib.widgets._base import Drawing, Explorer, clamp, module, slider
-from gdlib.widgets.along import STYLE, as_array, column, light, rounded, unbroken
+from gdlib.widgets.along import as_array, column, light, rounded, unbroken
 
 CASES = (2, 20)
 LINES = 4  # of a case, at most
@@ -68,8 +68,7 @@ class Case:
 class QuizDrawing(Drawing):
     """The curves of a case, the menu of diagnoses and the questions; what was guessed stays in the page."""
 
-    _esm = module("curves", "marks", "quiz")
-    _css = STYLE
+    _esm = module("quiz")
     cases = traitlets.List().tag(sync=True)
     setting = traitlets.Int().tag(sync=True)
     case = traitlets.Int().tag(sync=True)

@@ -1,19 +1,19 @@
 // The range-test explorer: loss against learning rate, a choice that can be dragged, and the real run nearest to it.
-
-Object.assign(WORDS.zh, {
-  "suggestion": "建议", "no real run is near": "附近没有真实的训练", "your choice": "你的选择",
-});
-const ZONES = {
-  flat: ["before the slope: too low, the loss hardly moves", "在斜坡之前：太小，损失几乎不动", "before the slope", "斜坡之前"],
-  slope: ["on the slope, where the loss falls", "在斜坡上，损失正在下降", "on the slope", "斜坡上"],
-  minimum: ["near the minimum, where the loss no longer falls", "接近最低点，损失不再下降", "near the minimum", "最低点附近"],
-  away: ["where the loss has run away: too high", "损失已经失控：太大", "run away", "失控"],
-};
+import { axes } from "./shared/axes.js";
+import { dashed, disc, knob, line, prepare, within, write, writeAbove, writeOver } from "./shared/canvas.js";
+import { drawSpread, lossAxis, lossesOf, nameCurves, nameRoom, outcome } from "./shared/curves.js";
+import { bar, button, details, make, picture, row } from "./shared/elements.js";
+import { clamp, least, most, nearest, nearestByRatio, short } from "./shared/numbers.js";
+import { grab, slideCanvas, tellPlace } from "./shared/slide.js";
+import { mount } from "./shared/stage.js";
+import { curvesOf, decode, spread, unpack } from "./shared/tables.js";
+import { colorsOf } from "./shared/theme.js";
+import { say } from "./shared/words.js";
 
 // The smoothed loss at a rate, between the rates tried; at their ends, that of the end.
 export function lossAt(lr, lrs, smoothed) {
   const k = lrs.findIndex((v) => v >= lr);
-  if (k <= 0) return k ? smoothed[smoothed.length - 1] : smoothed[0];
+  if (k <= 0) return k ? smoothed.at(-1) : smoothed[0];
   const share = Math.log(lr / lrs[k - 1]) / Math.log(lrs[k] / lrs[k - 1]);
   return smoothed[k - 1] + share * (smoothed[k] - smoothed[k - 1]);
 }
@@ -21,125 +21,191 @@ export function lossAt(lr, lrs, smoothed) {
 // Where a rate lies: before the first tenth of the fall is made, on the slope, within a tenth of the lowest loss, or, beyond
 // that lowest loss, where a fifth of the fall has been lost again.
 export function zoneOf(lr, lrs, smoothed) {
-  const lowest = smoothed.indexOf(Math.min(...smoothed)), bottom = smoothed[lowest];
-  const top = Math.max(...smoothed.slice(0, lowest + 1)), lost = (lossAt(lr, lrs, smoothed) - bottom) / (top - bottom);
-  if (!(top > bottom)) return lossAt(lr, lrs, smoothed) > bottom * 1.1 ? "away" : "flat";
+  const bottom = least(smoothed);
+  const lowest = smoothed.indexOf(bottom);
+  const top = most(smoothed.slice(0, lowest + 1));
+  const here = lossAt(lr, lrs, smoothed);
+  if (!(top > bottom)) return here > bottom + 0.1 * Math.abs(bottom) ? "away" : "flat";
+  const lost = (here - bottom) / (top - bottom);
   if (lr > lrs[lowest]) return lost > 0.2 ? "away" : "minimum";
   return lost > 0.9 ? "flat" : lost > 0.1 ? "slope" : "minimum";
 }
 
-function render({ model, el }) {
-  const root = make("div", { class: "gd gd-range" }), test = make("canvas", { tabindex: "0", role: "img" }), curve = make("canvas", { role: "img" });
-  const readout = make("output", { class: "gd-readout", "aria-live": "polite" }), numbers = make("tbody"), set = setter(model);
-  const bytes = model.get("seen"), all = Array.from(new Float64Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength)));
-  const n = all.length / 3, [rates, raw, smoothed] = [all.slice(0, n), all.slice(n, 2 * n), all.slice(2 * n)];
-  const [suggestion, raster, lrs, ends, finals, seeds, best] = ["suggestion", "raster", "lrs", "ends", "finals", "seeds", "best"].map((name) => model.get(name));
-  const losses = lrs.length ? unpack(model.get("table"), model.get("scale")) : null;
-  const here = () => raster[model.get("lr_index")], limits = [raster[0], raster[raster.length - 1]];
-  const choose = (index) => set({ lr_index: Math.min(raster.length - 1, Math.max(0, index)) });
-  const nearest = (lr) => raster.reduce((near, v, k) => (Math.abs(Math.log(v / lr)) < Math.abs(Math.log(raster[near] / lr)) ? k : near), 0);
-  root.append(
-    make("div", { class: "gd-bar" }, button("Text's setting", () => set(model.get("setting"))),
-      button("Best setting", () => choose(nearest(best)), { disabled: best == null })),
-    make("div", { class: "gd-panels" }, test, ...(losses ? [curve] : [])), readout, details(numbers));
-  el.append(root);
+// The losses seen and smoothed, and where an axis begins and ends that shows them.
+export function rangeAxis(raw, smoothed) {
+  const high = most(smoothed.filter(Number.isFinite));
+  const axis = lossAxis([...smoothed, ...raw.filter((v) => v > 0 || smoothed[0] <= 0)], high);
+  return axis.log ? { ...axis, low: Math.max(axis.low, smoothed[0] * 1e-4) } : axis;
+}
 
-  let box;
-  grab(test, (x) => choose(nearest(limits[0] * (limits[1] / limits[0]) ** ((x - box.left) / (box.right - box.left)))),
-    (dx, dy) => choose(model.get("lr_index") + dx + dy));
+function drawSuggestion(w, context, colors, x) {
+  const { box } = w;
+  const late = x > (box.left + box.right) / 2;
+  const ends = [
+    [x, box.top],
+    [x, box.bottom],
+  ];
+  dashed(context, [5, 4], ends, colors.green, 1.6);
+  const text = `${say("suggestion")} ${short(w.suggestion, 2)}`;
+  writeOver(context, colors, text, [x + (late ? -6 : 6), box.bottom - 12], colors.green, late ? "right" : "left");
+}
 
-  function drawTest(colors, width, height) {
-    const context = prepare(test, width, height), lr = here(), start = smoothed[0];
-    const high = Math.max(...smoothed.filter(Number.isFinite)) * 1.15, low = Math.min(...smoothed, ...raw.filter((v) => v > 0)) * 0.9;
-    box = { left: 52, right: width - 14, top: 38, bottom: height - 36 };
-    const { X, Y } = axes(context, colors, box, { low: limits[0], high: limits[1], log: true, label: say("learning rate") },
-      { low: Math.max(low, start * 1e-4), high, log: true, label: say("loss") });
-    context.save();
-    context.beginPath();
-    context.rect(box.left - 8, box.top, box.right - box.left + 16, box.bottom - box.top);
-    context.clip();
-    context.fillStyle = colors.faint;
+function drawTest(w, colors, width, height) {
+  const context = prepare(w.test, width, height);
+  const { rates, raw, smoothed, suggestion } = w;
+  const lr = w.lr();
+  const box = { left: 52, right: width - 14, top: 38, bottom: height - 36 };
+  const horizontal = { low: w.raster[0], high: w.raster.at(-1), log: true, label: say("learning rate") };
+  const { X, Y } = axes(context, colors, box, horizontal, { ...rangeAxis(raw, smoothed), label: say("loss") });
+  w.box = box;
+  within(context, box, 8, () => {
     context.globalAlpha = 0.75;
-    raw.forEach((v, k) => { context.beginPath(); context.arc(X(rates[k]), Y(v), 2, 0, 7); context.fill(); });
+    for (const [k, v] of raw.entries()) disc(context, [X(rates[k]), Y(v)], 2, colors.faint);
     context.globalAlpha = 1;
-    line(context, smoothed.map((v, k) => [X(rates[k]), Y(v)]), colors.blue, 2.4);
-    context.restore();
-    const y = Y(lossAt(lr, rates, smoothed)), x = X(lr);
-    context.textBaseline = "middle";
-    if (suggestion) {
-      context.setLineDash([5, 4]);
-      line(context, [[X(suggestion), box.top], [X(suggestion), box.bottom]], colors.green, 1.6);
-      context.setLineDash([]);
-      context.textAlign = X(suggestion) > (box.left + box.right) / 2 ? "right" : "left";
-      const text = `${say("suggestion")} ${short(suggestion, 2)}`;
-      writeOver(context, colors, text, X(suggestion) + (context.textAlign === "left" ? 6 : -6), box.bottom - 12, colors.green);
-    }
-    line(context, [[x, box.top], [x, box.bottom]], colors.orange, 2);
-    context.beginPath();
-    context.arc(x, Math.min(Math.max(y, box.top), box.bottom), 8, 0, 7);
-    context.fillStyle = colors.orange;
-    context.fill();
-    context.strokeStyle = colors.surface;
-    context.lineWidth = 2;
-    context.stroke();
-    const label = `${say("your choice")} ${short(lr)}`, half = context.measureText(label).width / 2;
-    context.textAlign = "center";
-    context.fillStyle = colors.orange;
-    context.fillText(label, Math.min(Math.max(x, box.left + half + 36), box.right - half), box.top - 10);
-  }
-
-  function drawCurve(colors, index, width, height) {
-    const context = prepare(curve, width, height), top = lrs.indexOf(best);
-    const shown = [[top, colors.green], [index, colors.orange]].filter(([k], i) => k >= 0 && (i || k !== index))
-      .map(([k, color]) => ({ k, color, at: ends, ...spread(curvesOf(losses, k, seeds, ends.length)) }));
-    const area = { left: 52, right: width - (width < 380 ? 14 : 96), top: 38, bottom: height - 36 };
-    const maps = axes(context, colors, area, { low: 0, high: ends[ends.length - 1], label: say("step") }, lossAxis(shown));
-    drawNames(context, colors, shown.map((s) => ({
-      ...drawSpread(context, colors, maps, area, s, s.color, s.k === index ? 2.4 : 1.5),
-      text: `${s.k === top ? `${say("best")}: ` : ""}lr ${short(lrs[s.k])}${s.diverged ? " ✕" : ""}`,
-    })), width, area.bottom);
-    if (index < 0) {
-      context.textAlign = "center";
-      context.fillStyle = colors.text;
-      context.fillText(say("no real run is near"), (area.left + area.right) / 2, area.top + 14);
-    }
-    return shown.find((s) => s.k === index)?.diverged ?? 0;
-  }
-
-  // What the nearest real run, and the best, came to.
-  function real(index, diverged) {
-    if (!losses) return "";
-    const chinese = isChinese(), size = model.get("batch_size"), known = lrs.indexOf(best);
-    const here = index < 0
-      ? chinese ? "附近没有真实的训练" : "No real run is near"
-      : `${chinese ? "最近的真实训练：" : "The nearest real run, "}lr ${short(lrs[index])}, B ${size}: ${outcome(finals[index], diverged, seeds)}`;
-    if (known < 0) return chinese ? ` ${here}。` : ` ${here}.`;
-    const loss = short(finals[known][0]);
-    return chinese ? ` ${here}。最好：lr ${short(best)}，损失 ${loss}。` : ` ${here}. Best of the runs: lr ${short(best)}, loss ${loss}.`;
-  }
-
-  const watch = redrawOnChange(root, model, ["lr_index"], () => {
-    const colors = themeOf(root), room = root.clientWidth, lr = here(), two = losses && room >= 620, chinese = isChinese();
-    const width = two ? Math.floor((room - 8) / 2) : room, height = room < 620 ? 290 : 330;
-    drawTest(colors, width, height);
-    const index = losses ? nearestByRatio(lrs, lr) : -1, diverged = losses ? drawCurve(colors, index, width, two ? height : 260) : 0;
-    const zone = zoneOf(lr, rates, smoothed), factor = suggestion ? lr / suggestion : 1, close = Math.abs(Math.log(factor)) < 0.05;
-    const size = short(factor > 1 ? factor : 1 / factor, 2);
-    const compared = !suggestion ? (chinese ? "没有建议" : "there is no suggestion")
-      : close ? (chinese ? "就是建议的值" : "the suggestion itself")
-        : chinese ? `是建议值 ${short(suggestion, 2)} 的 ${factor > 1 ? `${size} 倍` : `1/${size}`}` : `${factor > 1 ? `${size} times` : `1/${size} of`} the suggestion of ${short(suggestion, 2)}`;
-    const head = chinese ? `${short(lr)}：${compared}；${ZONES[zone][1]}。` : `${short(lr)}: ${compared}; ${ZONES[zone][0]}.`;
-    readout.dataset.state = zone === "away" || diverged ? "bad" : "good";
-    readout.replaceChildren(make("strong", {}, head), real(index, diverged));
-    test.setAttribute("aria-label", readout.textContent);
-    curve.setAttribute("aria-label", `${say("loss")} / ${say("step")}.${real(index, diverged)}`);
-    numbers.replaceChildren(
-      row(say("your choice"), `lr = ${lr}`, `${say("loss")} ${short(lossAt(lr, rates, smoothed), 4)}`, ZONES[zone][chinese ? 3 : 2]),
-      row(say("suggestion"), suggestion ? `lr = ${suggestion}` : "—", suggestion ? `${say("loss")} ${short(lossAt(suggestion, rates, smoothed), 4)}` : ""),
-      ...lrs.map((v, k) => row(`lr ${short(v)}`, finals[k] ? `${say("loss")} ${short(finals[k][0])}` : say("diverges"))));
-    Object.assign(root.dataset, { lr, zone, run: index < 0 ? "" : lrs[index] });
+    line(
+      context,
+      smoothed.map((v, k) => [X(rates[k]), Y(v)]),
+      colors.blue,
+      2.4,
+    );
   });
-  return watch.end;
+  if (suggestion) drawSuggestion(w, context, colors, X(suggestion));
+  const [x, y] = [X(lr), Y(lossAt(lr, rates, smoothed))];
+  line(
+    context,
+    [
+      [x, box.top],
+      [x, box.bottom],
+    ],
+    colors.orange,
+    2,
+  );
+  knob(context, colors, [x, clamp(y, box.top, box.bottom)]);
+  writeAbove(context, `${say("your choice")} ${short(lr)}`, x, box, colors.orange);
+}
+
+// The real run nearest to the choice, and the best; returns how many seeds of the nearest diverged.
+function drawReal(w, colors, index, width, height) {
+  const { lrs, ends, best } = w;
+  const top = lrs.indexOf(best);
+  const pairs = [
+    [top, colors.green],
+    [index, colors.orange],
+  ].filter(([k], n) => k >= 0 && (n || k !== index));
+  const shown = pairs.map(([k, color]) => ({ k, color, at: ends, ...w.spreads[k] }));
+  const room = nameRoom(w.curve, width + 120, w.names);
+  const context = prepare(w.curve, width, height);
+  const area = { left: 52, right: width - (room || 14), top: 38, bottom: height - 36 };
+  const maps = axes(context, colors, area, { low: 0, high: ends.at(-1), label: say("step") }, w.frame);
+  const names = [];
+  within(context, area, 6, () => {
+    for (const s of shown) {
+      const end = drawSpread(context, colors, maps, area, s, s.color, s.k === index ? 2.4 : 1.5);
+      names.push({ ...end, text: w.nameOf(s.k, s.k === top) + (s.diverged ? " ✕" : "") });
+    }
+  });
+  nameCurves(context, colors, names, area.bottom, room, w.list);
+  if (index >= 0) return w.spreads[index].diverged;
+  write(context, say("no real run is near"), [(area.left + area.right) / 2, area.top + 14], colors.text, "center");
+  return 0;
+}
+
+// How the choice compares with the suggestion, in words.
+function compared(lr, suggestion) {
+  if (!suggestion) return say("there is no suggestion");
+  const factor = lr / suggestion;
+  if (Math.abs(Math.log(factor)) < 0.05) return say("the suggestion itself");
+  const key = factor > 1 ? "times the suggestion" : "part of the suggestion";
+  return say(key, { size: short(factor > 1 ? factor : 1 / factor, 2), suggestion: short(suggestion, 2) });
+}
+
+// What the nearest real run, and the best, came to.
+function toldOfReal(w, index, diverged) {
+  if (!w.table) return "";
+  const { lrs, finals, seeds, best } = w;
+  const known = lrs.indexOf(best);
+  const run = index >= 0 && `lr ${short(lrs[index])}, B ${w.get("batch_size")}`;
+  const here = run
+    ? say("nearest run", { run, result: outcome(finals[index], diverged, seeds) })
+    : say("No real run is near.");
+  return known < 0 ? here : `${here} ${say("best of the runs", { lr: short(best), loss: short(finals[known][0]) })}`;
+}
+
+function numbersOf(w, zone) {
+  const { rates, smoothed, suggestion, lrs, finals } = w;
+  const loss = (lr) => `${say("loss")} ${short(lossAt(lr, rates, smoothed), 4)}`;
+  return [
+    row(say("your choice"), `lr = ${w.lr()}`, loss(w.lr()), say(`zone ${zone}`)),
+    row(say("suggestion"), suggestion ? `lr = ${suggestion}` : "—", suggestion ? loss(suggestion) : ""),
+    ...lrs.map((v, k) => row(`lr ${short(v)}`, finals[k] ? `${say("loss")} ${short(finals[k][0])}` : say("diverges"))),
+  ];
+}
+
+function draw(w) {
+  const colors = colorsOf(w.root);
+  const room = w.root.clientWidth;
+  const beside = w.table && room >= 620;
+  const width = beside ? Math.floor((room - 8) / 2) : room;
+  const height = room < 620 ? 290 : 330;
+  const lr = w.lr();
+  drawTest(w, colors, width, height);
+  const index = w.table ? nearestByRatio(w.lrs, lr) : -1;
+  const diverged = w.table ? drawReal(w, colors, index, width, beside ? height : 260) : 0;
+  const zone = zoneOf(lr, w.rates, w.smoothed);
+  const head = say("choice", { lr: short(lr), compared: compared(lr, w.suggestion), zone: say(`in zone ${zone}`) });
+  const real = toldOfReal(w, index, diverged);
+  w.tell(head, real, zone !== "away" && !diverged);
+  tellPlace(w.test, w.get("lr_index"), w.raster.length - 1, `${short(lr)}, ${say(`zone ${zone}`)}`);
+  w.curve.setAttribute("aria-label", `${say("loss")} / ${say("step")}. ${real}`);
+  w.numbers.replaceChildren(...numbersOf(w, zone));
+  Object.assign(w.root.dataset, { lr, zone, run: index < 0 ? "" : w.lrs[index] });
+}
+
+// What is read from the model once: what the test saw, and the real runs with the axis that shows them all.
+function read({ get }) {
+  const all = [...decode(get("seen"), Float64Array)];
+  const n = all.length / 3;
+  const names = ["suggestion", "raster", "lrs", "ends", "finals", "seeds", "best"];
+  const given = Object.fromEntries(names.map((name) => [name, get(name)]));
+  const { raster, lrs, ends, seeds } = given;
+  const table = lrs.length ? unpack(get("table"), get("scale")) : null;
+  const spreads = lrs.map((_, k) => spread(curvesOf(table, k, seeds, ends.length)));
+  const start = most(spreads.map((s) => s.mean[0] ?? -Infinity));
+  const nameOf = (k, top) => `${top ? `${say("best")}: ` : ""}lr ${short(lrs[k])}`;
+  return {
+    ...given,
+    ...{ table, spreads, nameOf },
+    lr: () => raster[get("lr_index")],
+    names: lrs.map((_, k) => `${nameOf(k, true)} ✕`),
+    frame: lossAxis(lossesOf(spreads), start > 0 ? 4 * start : Infinity),
+    rates: all.slice(0, n),
+    raw: all.slice(n, 2 * n),
+    smoothed: all.slice(2 * n),
+  };
+}
+
+function render(at) {
+  const stage = mount(at, "range");
+  const { get, set } = stage;
+  const w = { ...stage, ...read(stage), test: slideCanvas("learning rate"), curve: picture(), numbers: make("tbody") };
+  const { raster, best } = w;
+  const choose = (index) => set({ lr_index: clamp(index, 0, raster.length - 1) });
+  w.list = make("p", { class: "gd-legend" });
+  stage.root.append(
+    bar([
+      button("Reset", () => set(get("setting"))),
+      button("Best setting", () => choose(nearest(raster, best)), { disabled: best == null }),
+    ]),
+    make("div", { class: "gd-panels" }, w.test, ...(w.table ? [w.curve] : [])),
+    w.list,
+    stage.readout,
+    details(w.numbers),
+  );
+  const rateAt = (x) => raster[0] * (raster.at(-1) / raster[0]) ** ((x - w.box.left) / (w.box.right - w.box.left));
+  const by = (dx, dy) => choose(get("lr_index") + dx + dy);
+  grab(w.test, stage.signal, (x) => choose(nearest(raster, rateAt(x))), by);
+  w.redraw(["lr_index"], () => draw(w));
+  return w.end;
 }
 
 export default { render };

@@ -14,7 +14,7 @@ POINTS = 60  # of a real run's curve
 class RangeTestDrawing(Drawing):
     """Loss against learning rate with a choice that can be dragged, and the real run nearest to it."""
 
-    _esm = module("curves", "range_test")
+    _esm = module("range_test")
     seen = traitlets.Bytes().tag(sync=True)
     suggestion = traitlets.Float(None, allow_none=True).tag(sync=True)
     table = traitlets.Bytes().tag(sync=True)

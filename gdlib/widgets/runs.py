@@ -4,25 +4,23 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
-import ipywidgets
 import traitlets
 
 from gdlib import _check
 from gdlib.choosing import Sweep
 from gdlib.training import Divergence
-from gdlib.widgets._base import Drawing, Explorer, module, slider
-from gdlib.widgets._table import as_sweep, finals, nearest, thin
+from gdlib.widgets._base import module
+from gdlib.widgets._grid import GridDrawing, GridExplorer, lr_place, size_place
+from gdlib.widgets._table import as_sweep, finals, thin
 
 POINTS = 60  # of a curve: enough for the eye, and 9 x 5 x 3 runs stay near 30 kB
 
 
-class RunDrawing(Drawing):
+class RunDrawing(GridDrawing):
     """Loss curves looked up in a table of runs. The table travels as float32 bytes."""
 
-    _esm = module("curves", "runs")
+    _esm = module("runs")
     table = traitlets.Bytes().tag(sync=True)
-    lrs = traitlets.List(traitlets.Float()).tag(sync=True)
-    batch_sizes = traitlets.List(traitlets.Int()).tag(sync=True)
     seeds = traitlets.List(traitlets.Int()).tag(sync=True)
     ends = traitlets.List(traitlets.Float()).tag(sync=True)
     finals = traitlets.List().tag(sync=True)
@@ -30,12 +28,10 @@ class RunDrawing(Drawing):
     best = traitlets.List(traitlets.Int()).tag(sync=True)
     flops_per_sample = traitlets.Float().tag(sync=True)
     seconds_per_step = traitlets.List(traitlets.Float()).tag(sync=True)
-    lr_index = traitlets.Int().tag(sync=True)
-    batch_index = traitlets.Int().tag(sync=True)
     axis = traitlets.Unicode().tag(sync=True)
 
 
-class RunExplorer(Explorer):
+class RunExplorer(GridExplorer):
     """Two sliders, learning rate and batch size, over a table of runs that were really trained.
 
     Each curve is the mean over the seeds with the range between the lowest and the highest; a run that diverged is marked.
@@ -63,8 +59,6 @@ class RunExplorer(Explorer):
         RunExplorer(lr=0.1, batch_size=32, axis='steps')
     """
 
-    lr = traitlets.Any()
-    batch_size = traitlets.Any()
     axis = traitlets.Any()
     _shown = ("lr", "batch_size", "axis")
 
@@ -78,57 +72,34 @@ class RunExplorer(Explorer):
         train: Callable[[float, int], Iterable[float]] | None = None,
     ):
         as_sweep("runs", runs)
-        self._lrs, self._sizes = runs.lr.tolist(), runs.batch_size.tolist()
-        setting = [
-            nearest("lr", _check.positive("lr", lr), self._lrs),
-            nearest("batch_size", _check.whole("batch_size", batch_size), self._sizes),
-        ]
+        lrs, sizes = runs.lr.tolist(), runs.batch_size.tolist()
+        setting = [lr_place(lr, lrs), size_place(batch_size, sizes)]
         if flops_per_sample is not None:
             _check.positive("flops_per_sample", flops_per_sample)
-        if seconds_per_step is not None and set(seconds_per_step) != set(self._sizes):
-            raise ValueError(
-                f"seconds_per_step must have the batch sizes {self._sizes}; got {sorted(seconds_per_step)}"
-            )
+        if seconds_per_step is not None and set(seconds_per_step) != set(sizes):
+            raise ValueError(f"seconds_per_step must have the batch sizes {sizes}; got {sorted(seconds_per_step)}")
         self._axes = ["steps", "samples"] + ["flops"] * bool(flops_per_sample) + ["seconds"] * bool(seconds_per_step)
         ends, table = thin(runs.losses, POINTS)
         drawing = RunDrawing(
             table=table.tobytes(),
-            lrs=self._lrs,
-            batch_sizes=self._sizes,
+            lrs=lrs,
+            batch_sizes=sizes,
             seeds=runs.seeds.tolist(),
             ends=ends,
             finals=finals(runs),
             setting=setting,
-            best=[values.index(v) for values, v in zip((self._lrs, self._sizes), runs.best())],
+            best=[values.index(v) for values, v in zip((lrs, sizes), runs.best())],
             flops_per_sample=flops_per_sample or 0.0,
-            seconds_per_step=[_check.positive("seconds_per_step", seconds_per_step[b]) for b in self._sizes]
+            seconds_per_step=[_check.positive("seconds_per_step", seconds_per_step[b]) for b in sizes]
             if seconds_per_step
             else [],
             lr_index=setting[0],
             batch_index=setting[1],
             axis="steps",
         )
-        sliders = {
-            "lr_index": slider(
-                ipywidgets.SelectionSlider, description="learning rate", options=[f"{v:.3g}" for v in self._lrs], index=setting[0]
-            ),
-            "batch_index": slider(
-                ipywidgets.SelectionSlider, description="batch size", options=[str(v) for v in self._sizes], index=setting[1]
-            ),
-        }  # fmt: skip
-        super().__init__(drawing, sliders, ("axis",))
-        self._look_up("lr", "lr_index", self._lrs)
-        self._look_up("batch_size", "batch_index", self._sizes)
+        super().__init__(drawing, ("axis",))
         self._train = train
         drawing.on_msg(self._answer)
-
-    @traitlets.validate("lr")
-    def _lr(self, proposal: dict) -> float:
-        return self._lrs[nearest("lr", _check.positive("lr", proposal["value"]), self._lrs)]
-
-    @traitlets.validate("batch_size")
-    def _batch_size(self, proposal: dict) -> int:
-        return self._sizes[nearest("batch_size", _check.whole("batch_size", proposal["value"]), self._sizes)]
 
     @traitlets.validate("axis")
     def _axis(self, proposal: dict) -> str:
@@ -140,6 +111,7 @@ class RunExplorer(Explorer):
             drawing.send({"hello": True})
         if "train" in message and self._train is not None:
             lr, batch_size = message["train"]
+            drawing.send({"began": True})
             last, told = math.nan, "stopped"
             try:
                 losses = iter(self._train(lr, batch_size))

@@ -80,7 +80,7 @@ def schedule_of(strategy: str, lr: float, steps: int, shape: float = 0.5, warmup
 class ScheduleDrawing(Drawing):
     """A schedule, computed in the page, over the losses of the nearest run in a table."""
 
-    _esm = module("curves", "schedule")
+    _esm = module("schedule")
     table = traitlets.Bytes().tag(sync=True)
     scale = traitlets.List(traitlets.Float()).tag(sync=True)
     known = traitlets.List().tag(sync=True)

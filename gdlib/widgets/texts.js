@@ -1,22 +1,27 @@
 // The text explorer: what a language model writes, along its training.
-
-Object.assign(WORDS.zh, { "nats a character": "纳特/字符", "bits a character": "比特/字符", "text written": "写出的文字" });
+import { explore, lossAt } from "./shared/along.js";
+import { make, row } from "./shared/elements.js";
+import { short } from "./shared/numbers.js";
+import { say } from "./shared/words.js";
 
 export function bitsOf(nats) {
   return nats / Math.LN2;
 }
 
+const inNats = (loss) => say("nats a character", { loss: short(loss) });
+const inBits = (loss) => say("bits a character", { loss: short(bitsOf(loss)) });
+
 function render({ model, el }) {
-  const stage = make("div", { class: "gd-text", tabindex: "0", role: "region" }), texts = model.get("texts"), curves = model.get("curves");
-  return explore({ model, el }, "texts", stage, (colors, room, i, k, loss) => {
+  const stage = make("div", { class: "gd-text", tabindex: "0", role: "region", "aria-label": say("text written") });
+  const texts = model.get("texts");
+  const curves = model.get("curves");
+  return explore({ model, el }, "texts", stage, (_, _colors, _room, i, k, loss) => {
     if (stage.textContent !== texts[i][k]) stage.textContent = texts[i][k];
-    stage.setAttribute("aria-label", say("text written"));
-    const said = `${say("loss")} ${short(loss)} ${say("nats a character")}${isChinese() ? "，" : ", "}${short(bitsOf(loss))} ${say("bits a character")}`;
     return {
-      said,
+      said: say("loss of a text", { nats: inNats(loss), bits: inBits(loss) }),
       rows: curves[i].steps.map((step) => {
         const known = curves[i].diverged == null || step < curves[i].diverged ? lossAt(curves[i], step) : NaN;
-        return row(`${say("step")} ${step}`, `${short(known)} ${say("nats a character")}`, `${short(bitsOf(known))} ${say("bits a character")}`);
+        return row(`${say("step")} ${step}`, inNats(known), inBits(known));
       }),
     };
   });

@@ -13,7 +13,7 @@ LENGTH = 2000  # characters of a text, at most
 class TextDrawing(AlongDrawing):
     """A text under the loss curve."""
 
-    _esm = module("curves", "marks", "along", "texts")
+    _esm = module("texts")
     texts = traitlets.List().tag(sync=True)
 
 

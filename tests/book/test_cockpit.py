@@ -39,7 +39,7 @@ def test_it_replays_and_says_so_and_every_control_acts(alone, recorded, theme, w
     for i in range(2):
         handle = page.locator(SLIDERS).nth(i)
         assert drawn_after(watched, lambda h=handle: h.press("ArrowRight"))
-    assert drawn_after(watched, cockpit.get_by_role("button", name="Text's setting").click)
+    assert drawn_after(watched, cockpit.get_by_role("button", name="Reset").click)
     cockpit.get_by_role("button", name="Start").click()
     page.wait_for_function(
         "() => { const n = Number(document.querySelector('.gd-cockpit').dataset.steps); return n > 5 && n < 250; }"

@@ -12,7 +12,7 @@ from conftest import LIVE, PAGES, SITE, SLIDERS, Watched, drawn_after, look
 
 WAYS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
 UNSET = "[...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container, .katex, math')).length"
-BUTTONS = ("Text's setting", "Best setting", "20 tokens a parameter")
+BUTTONS = ("Reset", "Best setting", "20 tokens a parameter")
 REACHED = """() => {
   const e = document.activeElement;
   return e.closest('.jupyter-widgets') ? `${e.className} ${e.type ?? ''}` : '';
@@ -48,8 +48,8 @@ def is_whole(watched: Watched, theme: str, width: int) -> None:
 
 def starts_where_the_text_does(watched: Watched) -> None:
     """The first state is the text's own: going back to it from the start changes nothing."""
-    for button in watched.page.get_by_role("button", name="Text's setting").all():
-        assert not drawn_after(watched, button.click), "Text's setting changes the picture at the start"
+    for button in watched.page.get_by_role("button", name="Reset").all():
+        assert not drawn_after(watched, button.click), "Reset changes the picture at the start"
 
 
 def works_by_keyboard_alone(watched: Watched, from_the_top: bool) -> None:

@@ -159,8 +159,8 @@ def test_every_control_changes_the_picture(alone, name):
             assert value == menu.input_value() or drawn_after(watched, lambda m=menu, v=value: m.select_option(v)), (
                 value
             )
-    assert drawn_after(watched, page.get_by_role("button", name="Text's setting").click)
-    assert not drawn_after(watched, page.get_by_role("button", name="Text's setting").click)
+    assert drawn_after(watched, page.get_by_role("button", name="Reset").click)
+    assert not drawn_after(watched, page.get_by_role("button", name="Reset").click)
     assert drawn_after(watched, page.get_by_role("button", name="Best setting").click)
     assert watched.wrong == []
 

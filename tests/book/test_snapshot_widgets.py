@@ -148,7 +148,7 @@ def test_axes_marks_and_panels(page):
 def test_every_control_changes_the_picture(alone, name):
     watched = alone(MAKERS[name]())
     page = watched.page
-    assert not drawn_after(watched, page.get_by_role("button", name="Text's setting").click)
+    assert not drawn_after(watched, page.get_by_role("button", name="Reset").click)
     assert drawn_after(watched, lambda: page.locator(SLIDERS).press("ArrowRight"))
     for menu in page.locator(".gd select").all():
         for option in menu.locator("option").all():
@@ -156,7 +156,7 @@ def test_every_control_changes_the_picture(alone, name):
             assert value == menu.input_value() or drawn_after(watched, lambda m=menu, v=value: m.select_option(v)), (
                 value
             )
-    assert drawn_after(watched, page.get_by_role("button", name="Text's setting").click)
+    assert drawn_after(watched, page.get_by_role("button", name="Reset").click)
     if name in BEST:
         assert drawn_after(watched, page.get_by_role("button", name="Best setting").click)
         page.locator(".gd canvas").first.press("ArrowLeft")
@@ -202,7 +202,7 @@ def test_the_curve_is_a_slider(alone):
     for key, step in (("ArrowRight", 1), ("ArrowUp", 2), ("ArrowLeft", 1), ("ArrowDown", 0), ("ArrowLeft", 0)):
         picture.press(key)
         page.wait_for_function(f"() => document.querySelector('.gd').dataset.step === '{step}'")
-    picture.click(position={"x": size["width"] - 112, "y": 100})
+    picture.click(position={"x": size["width"] - 20, "y": 100})
     page.wait_for_function("() => document.querySelector('.gd').dataset.step === '200'")
     assert page.locator(".widget-readout").inner_text() == "200"  # the slider has followed
     assert watched.wrong == []
@@ -260,7 +260,7 @@ def test_a_quiz_is_guessed_and_explained(alone):
     assert "Beta run: overfitting\nCure: Stop early." in page.locator(".gd-case").inner_text()
     assert drawn_after(watched, lambda: menu.select_option("overfitting"))
     assert "Solved 1 of 3" in said(page)  # told beforehand, it does not count
-    page.get_by_role("button", name="Text's setting").click()
+    page.get_by_role("button", name="Reset").click()
     page.wait_for_function("() => document.querySelector('.gd').dataset.case === '0'")
     assert "Solved 0 of 3 in 0 guesses." in said(page)
     assert page.locator(".gd-case").inner_text() == "" and menu.input_value() == ""
