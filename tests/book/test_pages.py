@@ -164,7 +164,8 @@ def test_links_within_the_site_lead_somewhere(path):
     links = re.findall(r'<a[^>]* href="([^"#?]+)(?:#[^"]*)?"', html) + re.findall(r'<img[^>]* src="([^"#?]+)', html)
     for href in links:
         if not re.match(r"[a-z]+:", href):
-            assert ((SITE / path).parent / href).exists(), f"{path} links to {href}"
+            target = SITE / href.lstrip("/") if href.startswith("/") else (SITE / path).parent / href
+            assert target.exists(), f"{path} links to {href}"
 
 
 @pytest.mark.parametrize("path", LIVE)
