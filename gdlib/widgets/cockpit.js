@@ -91,7 +91,7 @@ function told(w, from, until) {
   const [lr, size] = w.sliders();
   const about = w.get("about") ? `(${w.get("about")})` : "";
   const key = w.playing ? "Replaying a session" : "A recorded session";
-  return [say(key), `${about}${say(": ")}${where} ${say("no kernel", { lr: short(lr), size })}`];
+  return [say(key), `${about}${say(": ")}${where} ${say("no kernel")} ${say("dashes", { lr: short(lr), size })}`];
 }
 
 function draw(w) {

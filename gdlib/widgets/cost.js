@@ -131,7 +131,8 @@ function assumptionsOf(w) {
       peak: short(w.device().peak[w.get("precision")] / 1e12),
     }),
     say("assumed sharing"),
-    say("assumed shape", { tokens: w.get("tokens_per_device"), share: 100 * w.get("low_rank") }),
+    say("assumed shape", { tokens: w.get("tokens_per_device") }),
+    say("assumed rank", { share: 100 * w.get("low_rank") }),
     say("not counted"),
   ].map((text) => make("li", {}, text));
 }

@@ -62,12 +62,13 @@ export function descend(problem, start, lr, steps, momentum) {
   return { points, losses, diverged: !(losses[losses.length - 1] <= losses[0]) };
 }
 
-// The slider positions whose path ends lowest.
-export function bestSetting(problem, start, steps) {
+// The slider positions whose path ends lowest. Those of the rate are on a raster through the one at the start.
+export function bestSetting(problem, start, steps, first = 1) {
   let best = { loss: Infinity };
-  for (let e = 0; e <= Math.round((LR.high - LR.low) / LR.step); e++) {
+  const [low, high] = [LR.low, LR.high].map((end) => Math.round((end - Math.log10(first)) / LR.step));
+  for (let e = low; e <= high; e++) {
     for (let m = 0; m <= Math.round(MOMENTUM.high / MOMENTUM.step); m++) {
-      const lr = 10 ** (LR.low + e * LR.step);
+      const lr = clamp(first * 10 ** (e * LR.step), 10 ** LR.low, 10 ** LR.high);
       const momentum = Number((m * MOMENTUM.step).toFixed(2));
       const loss = descend(problem, start, lr, steps, momentum).losses.at(-1);
       if (loss < best.loss) best = { loss, lr, momentum };
@@ -243,7 +244,7 @@ function render(at) {
     curve: picture(),
   };
   const findBest = () => {
-    const { lr, momentum } = bestSetting(problem(), get("start"), get("steps"));
+    const { lr, momentum } = bestSetting(problem(), get("start"), get("steps"), get("setting").lr);
     set({ lr, momentum });
   };
   stage.root.append(

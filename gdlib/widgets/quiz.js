@@ -33,8 +33,8 @@ export function panelsOf(lines) {
     .sort((a, b) => (b.kind === "loss") - (a.kind === "loss"));
 }
 
-// The vertical axis of a panel: logarithmic for what is positive and spans a factor of three, and of what explodes six decades
-// or ten times the start; else wide enough that what hardly moves looks as if it hardly moves.
+// The vertical axis of a panel: logarithmic for what is positive and spans a factor of three, and of what explodes six
+// decades or ten times the start; else wide enough that what hardly moves looks as if it hardly moves.
 export function rangeOf(values) {
   const known = values.length ? values : [1];
   const low = least(known);

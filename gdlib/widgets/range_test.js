@@ -18,8 +18,8 @@ export function lossAt(lr, lrs, smoothed) {
   return smoothed[k - 1] + share * (smoothed[k] - smoothed[k - 1]);
 }
 
-// Where a rate lies: before the first tenth of the fall is made, on the slope, within a tenth of the lowest loss, or, beyond
-// that lowest loss, where a fifth of the fall has been lost again.
+// Where a rate lies: before the first tenth of the fall is made, on the slope, within a tenth of the lowest loss, or,
+// beyond that lowest loss, where a fifth of the fall has been lost again.
 export function zoneOf(lr, lrs, smoothed) {
   const bottom = least(smoothed);
   const lowest = smoothed.indexOf(bottom);

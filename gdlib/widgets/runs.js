@@ -23,8 +23,8 @@ export function positionsOn(axis, ends, batchSize, flopsPerSample, secondsPerSte
   return ends.map((step) => step * perStep[axis]);
 }
 
-// The axes of all runs, which stand still while one chooses among them: losses up to four times that before training, above
-// which curves are cut.
+// The axes of all runs, which stand still while one chooses among them: losses up to four times that before training,
+// above which curves are cut.
 export function frameOf(values, points) {
   const first = values.filter((_, k) => k % points === 0 && Number.isFinite(values[k]));
   const start = first.length ? mean(first) : NaN;
@@ -99,7 +99,8 @@ function draw(w) {
   drawRuns(w, colors, shown, axis);
   const chosen = shown.at(-1);
   const value = w.final(chosen.i, chosen.j);
-  const head = `${w.name(chosen.i, chosen.j)}: ${outcome(value, chosen.diverged, w.seeds)}.`;
+  const result = outcome(value, chosen.diverged, w.seeds);
+  const head = say("result of a run", { run: w.name(chosen.i, chosen.j), result });
   const best = say("best of the table", { run: w.name(...w.best), loss: short(w.final(...w.best)[0]) });
   w.canvas.setAttribute("aria-label", w.tell(head, `${best} ${toldOfTrained(w)}`, !chosen.diverged));
   w.choice.list.value = axis;

@@ -30,6 +30,9 @@ test("descent: the best setting is the lowest of the sliders' positions", () => 
     const { losses } = descend(bowl, [1.6, 1], 10 ** (e / 20), 20, 0.2);
     assert.ok(losses.at(-1) >= best.loss);
   }
+  const { lr } = bestSetting(bowl, [1.6, 1], 20, 0.05);
+  const places = Math.log10(lr / 0.05) / 0.05;
+  assert.ok(Math.abs(places - Math.round(places)) < 1e-9, "on the slider's raster, which goes through its start");
   assert.ok(descend(bowl, [1.6, 1], 0.21, 300, 0).diverged && !descend(bowl, [1.6, 1], 0.19, 300, 0).diverged);
 });
 

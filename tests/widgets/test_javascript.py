@@ -43,6 +43,13 @@ def test_notebooks_carry_one_module_a_widget(call):
         assert call(name, "typeof m.default.render", None) == "function"
 
 
+def test_no_line_is_wider_than_a_window():
+    for path in (ROOT / "gdlib" / "widgets").rglob("*.*"):
+        if path.suffix in (".js", ".css"):
+            wide = [line for line in path.read_text(encoding="utf-8").splitlines() if len(line) > 120]
+            assert not wide, path
+
+
 def test_a_module_is_read_with_all_that_it_needs_before_it(tmp_path, monkeypatch):
     (tmp_path / "shared").mkdir()
     (tmp_path / "shared" / "one.js").write_text("// One.\nexport const one = 1;\n")

@@ -140,8 +140,8 @@ function remarks({ best, steps }, { diverged }, step, taken) {
   ].filter(Boolean);
 }
 
-// Builds an explorer around under, the element below the curve. show(w, colors, room, i, k, loss) fills it for the k-th snapshot
-// of the i-th run, and returns what is to be said of it and the rows of the numbers.
+// Builds an explorer around under, the element below the curve. show(w, colors, room, i, k, loss) fills it for the k-th
+// snapshot of the i-th run, and returns what is to be said of it and the rows of the numbers.
 export function explore(at, kind, under, show) {
   const w = build(at, kind, under);
   w.redraw(["run", "step_index"], () => {

@@ -28,7 +28,8 @@ function linearRasters(low, high) {
   });
 }
 
-// Round values on an axis, at most one in so many pixels, or three: the finest raster that is not finer than that, never none.
+// Round values on an axis, at most one in so many pixels, or three: the finest raster that is not finer than that,
+// never none.
 export function marks({ low, high, log }, room, space = 32) {
   const limit = Math.max(3, Math.floor(room / space));
   const slack = (value) => 1e-9 * Math.abs(value);

@@ -1,4 +1,5 @@
-// What the widgets that show real runs share: axes for losses, the spread over seeds, names of curves, and outcomes in words.
+// What the widgets that show real runs share: axes for losses, the spread over seeds, names of curves, and outcomes in
+// words.
 import { cross, line, widest, write, writeOver } from "./canvas.js";
 import { legend } from "./elements.js";
 import { least, most, short } from "./numbers.js";

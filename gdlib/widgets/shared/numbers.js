@@ -2,7 +2,8 @@
 
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
-// The lowest of any number of values, or what is given where there is none. Math.min(...values) throws from some 100,000 on.
+// The lowest of any number of values, or what is given where there is none. Math.min(...values) throws from some
+// 100,000 on.
 export function least(values, otherwise = Infinity) {
   let found = Infinity;
   for (const value of values) if (value < found) found = value;

@@ -28,8 +28,8 @@ export function tellPlace(canvas, place, last, text) {
   canvas.setAttribute("aria-valuetext", text);
 }
 
-// Calls to(x, y) where the pointer presses on the canvas and where that press is dragged, and by(dx, dy) for keys, up being
-// positive. A press that began elsewhere is none of its business.
+// Calls to(x, y) where the pointer presses on the canvas and where that press is dragged, and by(dx, dy) for keys, up
+// being positive. A press that began elsewhere is none of its business.
 export function grab(canvas, signal, to, by) {
   const listen = (type, act) => canvas.addEventListener(type, act, { signal });
   let held = null;
@@ -56,8 +56,8 @@ export function grab(canvas, signal, to, by) {
   });
 }
 
-// ipywidgets' sliders above a drawing: in the page's language and, for a screen reader, with their name and what they show
-// (by themselves they have no name, and say exponents and indices). A notebook leaves them the arrow keys.
+// ipywidgets' sliders above a drawing: in the page's language and, for a screen reader, with their name and what they
+// show (by themselves they have no name, and say exponents and indices). A notebook leaves them the arrow keys.
 export function nameSliders(root) {
   const box = root.closest(".widget-vbox");
   if (!box) return;

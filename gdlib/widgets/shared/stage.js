@@ -20,7 +20,8 @@ function announcer(status, signal) {
   };
 }
 
-// Calls draw() before the next frame after anything it depends on has changed: the model, the size, the theme, the language.
+// Calls draw() before the next frame after anything it depends on has changed: the model, the size, the theme, the
+// language.
 function redrawOnChange(root, on, names, draw, signal) {
   let frame = 0;
   const paint = () => {
