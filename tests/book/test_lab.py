@@ -10,7 +10,7 @@ from jupyter_server.services.contents.filemanager import FileContentsManager
 
 sys.path.insert(0, str(ROOT / "book" / "_tools"))
 
-from lab import STATE, keep_widgets, states, views  # noqa: E402
+from lab import STATE, keep_widgets, states, views
 
 STORED = ROOT / "book" / "3-algorithms" / "1-principle.ipynb"
 
