@@ -21,7 +21,7 @@ import browser as chromium  # noqa: E402
 
 PAGES = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if "_static" not in path.parts)
 LIVE = [page for page in PAGES if "widget-view+json" in (SITE / page).read_text(encoding="utf-8")]
-SLIDERS = ".noUi-handle, .jupyter-widgets input[type=range]"
+SLIDERS = ".jupyter-widgets input[type=range]"
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -164,8 +164,8 @@ def page_of(widget: Widget, theme: str = "light", language: str = "en") -> str:
     return (
         f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
-        '<link rel="stylesheet" href="_static/book.css"><script src="_static/vendor/requirejs/require.js"></script>'
-        '<script src="_static/widgets-loader.js"></script><script src="_static/vendor/html-manager/embed-amd.js"></script>'
+        '<link rel="stylesheet" href="_static/host.css"><link rel="stylesheet" href="_static/book.css">'
+        '<script defer src="_static/host.js"></script>'
         f'</head><body style="background: {back}"><div><script type="application/vnd.jupyter.widget-view+json">'
         f"{json.dumps(data['view_specs'][0])}</script></div>"
         f'<script type="application/vnd.jupyter.widget-state+json">{json.dumps(data["manager_state"])}</script></body></html>'

@@ -15,7 +15,7 @@ RUN = """async ([only, exclude]) => {
   return violations.filter(({impact}) => impact === 'serious' || impact === 'critical')
     .flatMap(({id, nodes}) => nodes.map((node) => `${id}: ${node.target}: ${node.html.slice(0, 160)}`));
 }"""
-FOR_THE_EYE = [[".katex-html"], [".noUi-handle"]]  # each formula's MathML stands beside it
+FOR_THE_EYE = [[".katex-html"]]  # each formula's MathML stands beside it
 CODE = [
     [".highlight pre"]
 ]  # thousands of words in the same dozen colours: looked at on one page, which has most of them

@@ -67,7 +67,7 @@ def works_by_keyboard_alone(watched: Watched, from_the_top: bool) -> None:
     for _ in range(400 if from_the_top else 40):
         page.keyboard.press("Tab")
         reached += page.evaluate(REACHED) + "\n"
-        if re.search(r"noUi-handle|range", reached) and "gd-button" in reached:
+        if re.search(r"range", reached) and "gd-button" in reached:
             return
     raise AssertionError(f"no slider, or no button, among what Tab reaches: {reached.split()}")
 

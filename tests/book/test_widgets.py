@@ -14,7 +14,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, SITE, SLIDERS, Watched, call, serve
+from conftest import ROOT, SITE, Watched, call, serve
 from nbclient import NotebookClient
 
 from gdlib import descent, problems, sweep, widgets
@@ -196,8 +196,7 @@ def test_with_ipywidgets_7_as_on_colab(colabs_ipywidgets, browser, tmp_path):
     view = notebook.cells[2].outputs[0]["data"]["application/vnd.jupyter.widget-view+json"]
     (tmp_path / "index.html").write_text(
         '<!doctype html><html><head><link rel="icon" href="data:,">'
-        '<script src="_static/vendor/requirejs/require.js"></script><script src="_static/widgets-loader.js"></script>'
-        '<script src="_static/vendor/html-manager/embed-amd.js"></script></head><body><div>'
+        '<script defer src="_static/host.js"></script></head><body><div>'
         f'<script type="application/vnd.jupyter.widget-view+json">{json.dumps(view)}</script></div>'
         f'<script type="application/vnd.jupyter.widget-state+json">{json.dumps(state)}</script></body></html>',
         encoding="utf-8",
@@ -211,7 +210,7 @@ def test_with_ipywidgets_7_as_on_colab(colabs_ipywidgets, browser, tmp_path):
         page = watched.open(base + "index.html")
         page.wait_for_selector(".gd canvas")
         before = page.wait_for_function("() => document.querySelector('.gd-descent').dataset.loss").json_value()
-        page.locator(f".ui-slider-handle, {SLIDERS}").first.press("ArrowRight")
+        page.locator(".ui-slider-handle").first.press("ArrowRight")
         page.wait_for_function(f"() => document.querySelector('.gd-descent').dataset.loss !== '{before}'")
         assert watched.wrong == []
         context.close()
