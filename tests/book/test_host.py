@@ -1,5 +1,6 @@
 """The book's own host of widgets held against html-manager: the same moves give the same models and the same readouts in both."""
 
+import itertools
 import json
 import re
 
@@ -71,14 +72,15 @@ def both(browser, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hosts")
     (folder / "_static").symlink_to(STATIC)
     (folder / "theirs.html").write_text(HEAD + COMMON + THEIRS)
-    server, context = serve(folder), browser.new_context()
+    server, context, numbers = serve(folder), browser.new_context(), itertools.count()
     base = f"http://127.0.0.1:{server.server_port}/"
     ours, theirs = Watched(context, base), Watched(context, base)
     theirs.open(base + "theirs.html")
 
     def opened(state: dict, ids: list[str]):
-        (folder / "ours.html").write_text(page_of(state, ids))
-        ours.open(base + "ours.html").evaluate("widgetHost.ready")
+        name = f"ours-{next(numbers)}.html"  # one name again within a second would show what the browser has kept
+        (folder / name).write_text(page_of(state, ids))
+        ours.open(base + name).evaluate("widgetHost.ready")
         sliders = ours.page.locator(".widget-readout").count()
         theirs.page.evaluate("([state, ids, sliders]) => show(state, ids, sliders)", [state, ids, sliders])
         return ours, theirs
@@ -294,12 +296,13 @@ def ours(browser, tmp_path):
 
     def opened(*made: ipy.Widget, **options) -> Watched:
         data = embed_data(views=made, state=dependency_state(made, drop_defaults=False), drop_defaults=False)
-        (tmp_path / "ours.html").write_text(page_of(data["manager_state"], [widget.model_id for widget in made]))
+        name = f"ours-{len(contexts)}.html"
+        (tmp_path / name).write_text(page_of(data["manager_state"], [widget.model_id for widget in made]))
         contexts.append(browser.new_context(**options))
         watched = Watched(contexts[-1], base)
         watched.asked = []
         watched.page.on("request", lambda request: watched.asked.append(request.url.removeprefix(base)))
-        watched.open(base + "ours.html").evaluate("widgetHost.ready")
+        watched.open(base + name).evaluate("widgetHost.ready")
         return watched
 
     yield opened
