@@ -20,7 +20,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 import browser as chromium  # noqa: E402
 
 PAGES = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html") if "_static" not in path.parts)
-LIVE = [page for page in PAGES if 'type="application/vnd.jupyter.widget-view+json"' in (SITE / page).read_text(encoding="utf-8")]
+LIVE = [
+    page
+    for page in PAGES
+    if 'type="application/vnd.jupyter.widget-view+json"' in (SITE / page).read_text(encoding="utf-8")
+]
 SLIDERS = ".jupyter-widgets input[type=range]"
 
 
