@@ -7,6 +7,8 @@ sample is dropped or repeated.
 """
 
 import sysconfig
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -27,9 +29,10 @@ class Dataset:
     """Inputs and their targets, sample by sample along the first dimension.
 
     Args:
-        inputs: a tensor or array of shape ``(n, ...)``.
-        targets: a tensor or array of shape ``(n, ...)``; class numbers as integers, quantities as floats. NumPy's float64
-            becomes float32, torch's default, in both; a tensor keeps its dtype.
+        inputs: a tensor or array of shape ``(n, ...)``, or a tuple or dict of them, nested as you like.
+        targets: the same; class numbers as integers, quantities as floats. NumPy's float64 becomes torch's default, in both, and
+            unsigned integers of more than 8 bits become int64; a tensor keeps its dtype. An array that is mapped from a file
+            (``np.memmap``, or a view of one) stays there: its samples are read when a batch needs them, and not checked.
 
     Raises:
         TypeError: if either is not made of numbers.
@@ -38,31 +41,71 @@ class Dataset:
     Example:
         >>> Dataset([[0.0], [1.0], [2.0]], [0, 1, 0])
         Dataset(3 samples, inputs (1,) float32, targets () int64)
+        >>> Dataset({"words": torch.zeros(3, 5), "mask": torch.ones(3, 5)}, [0, 1, 0]).inputs["mask"].shape
+        torch.Size([3, 5])
     """
 
-    inputs: Tensor
-    targets: Tensor
+    inputs: Any
+    targets: Any
 
     def __post_init__(self):
-        object.__setattr__(self, "inputs", _as_tensor("inputs", self.inputs))
-        object.__setattr__(self, "targets", _as_tensor("targets", self.targets))
-        if len(self.inputs) != len(self.targets):
-            raise ValueError(f"inputs and targets must have one length; got {len(self.inputs)} and {len(self.targets)}")
+        object.__setattr__(self, "inputs", _as_sides("inputs", self.inputs))
+        object.__setattr__(self, "targets", _as_sides("targets", self.targets))
+        lengths = list(dict.fromkeys(len(leaf) for side in (self.inputs, self.targets) for leaf in leaves(side)))
+        if len(lengths) > 1:
+            raise ValueError(f"inputs and targets must have one length; got {' and '.join(map(str, lengths))}")
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return len(next(leaves(self.inputs)))
 
     def __repr__(self) -> str:
         sides = ", ".join(
-            f"{name} {tuple(side.shape[1:])} {str(side.dtype).removeprefix('torch.')}"
-            for name, side in (("inputs", self.inputs), ("targets", self.targets))
+            f"{name} {_shapes(side)}" for name, side in (("inputs", self.inputs), ("targets", self.targets))
         )
         return f"Dataset({len(self)} samples, {sides})"
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Dataset":
-        """The same data on another device, its floating-point side(s) in another dtype; integers keep theirs."""
-        sides = [side.to(device, dtype if side.is_floating_point() else None) for side in (self.inputs, self.targets)]
-        return Dataset(*sides)
+        """The same data on another device, what is floating-point in another dtype; integers keep theirs."""
+
+        def moved(leaf: Any) -> Tensor:
+            leaf = as_tensor(leaf)
+            return leaf.to(device, dtype if leaf.is_floating_point() else None)
+
+        made = object.__new__(Dataset)  # checked already
+        object.__setattr__(made, "inputs", tree_map(moved, self.inputs))
+        object.__setattr__(made, "targets", tree_map(moved, self.targets))
+        return made
+
+
+def leaves(tree: Any) -> Iterator[Any]:
+    """The tensors and arrays of a nest of dicts, tuples and lists, in its order.
+
+    Example:
+        >>> list(leaves({"a": 1, "b": (2, [3])}))
+        [1, 2, 3]
+    """
+    if isinstance(tree, Mapping):
+        tree = tree.values()
+    elif not isinstance(tree, (tuple, list)):
+        yield tree
+        return
+    for branch in tree:
+        yield from leaves(branch)
+
+
+def tree_map(function: Any, tree: Any) -> Any:
+    """The same nest with ``function`` of each of its `leaves`; whatever kind of mapping it holds becomes a dict.
+
+    Example:
+        >>> tree_map(lambda x: x + 1, {"a": 1, "b": (2, [3])})
+        {'a': 2, 'b': (3, [4])}
+    """
+    if isinstance(tree, Mapping):
+        return {name: tree_map(function, branch) for name, branch in tree.items()}
+    if isinstance(tree, (tuple, list)):
+        made = [tree_map(function, branch) for branch in tree]
+        return type(tree)(*made) if hasattr(tree, "_fields") else type(tree)(made)
+    return function(tree)
 
 
 class Split(NamedTuple):
@@ -89,30 +132,93 @@ def as_dataset(name: str, data: Any) -> Dataset:
     if isinstance(data, (tuple, list)) and len(data) == 2:
         return Dataset(*data)
     if not isinstance(data, Dataset):
-        raise TypeError(f"{name} must be a gdlib.data.Dataset or a pair (inputs, targets); got {type(data).__name__}")
+        hint = ": a model that is its own target takes (inputs, inputs)" if hasattr(data, "ndim") else ""
+        raise TypeError(
+            f"{name} must be a gdlib.data.Dataset or a pair (inputs, targets); got {type(data).__name__}{hint}"
+        )
     return data
 
 
-def _as_tensor(name: str, values: Any) -> Tensor:
+def _as_sides(name: str, values: Any) -> Any:
+    """Tensors, and arrays on disk, in the nest that ``values`` are; a tuple of plain numbers is an array like a list of them."""
+    if isinstance(values, Mapping) and values:
+        return {key: _as_sides(f"{name}[{key!r}]", branch) for key, branch in values.items()}
+    if isinstance(values, tuple) and values and all(_is_structure(branch) for branch in values):
+        return tuple(_as_sides(f"{name}[{i}]", branch) for i, branch in enumerate(values))
+    return _checked(name, values)
+
+
+def _is_structure(branch: Any) -> bool:
+    return (
+        isinstance(branch, Mapping)
+        or (isinstance(branch, (Tensor, np.ndarray)) and branch.ndim > 0)
+        or (isinstance(branch, tuple) and bool(branch) and all(map(_is_structure, branch)))
+    )
+
+
+def _checked(name: str, values: Any) -> Any:
     try:
-        if not isinstance(values, Tensor):
-            values = np.asarray(values)
-            values = torch.as_tensor(values.astype(np.float32) if values.dtype == np.float64 else values)
+        values = values if _on_disk(values) else as_tensor(values)
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} must be a tensor or an array of numbers; got {type(values).__name__}") from error
     if values.ndim == 0 or len(values) == 0:
         raise ValueError(f"{name} must hold at least one sample; got shape {tuple(values.shape)}")
-    if values.is_floating_point() and not values.isfinite().all():
+    if (
+        isinstance(values, Tensor)
+        and (values.is_floating_point() or values.is_complex())
+        and not values.isfinite().all()
+    ):
         raise ValueError(f"{name} must be finite; got NaN or infinity in it")
     return values
 
 
-@lru_cache(maxsize=8)
+def as_tensor(values: Any) -> Tensor:
+    """A tensor as it is; anything that NumPy takes as a tensor in a dtype and a layout that torch computes with.
+
+    Example:
+        >>> as_tensor(np.arange(4, dtype=">u2")[::-1])
+        tensor([3, 2, 1, 0])
+    """
+    if isinstance(values, Tensor):
+        return values
+    values = np.asarray(values)
+    wanted = torch.get_default_dtype() if values.dtype == np.float64 else None
+    if values.dtype.kind == "u" and values.dtype.itemsize > 1:
+        values = values.astype(np.int64)
+    values = values.astype(values.dtype.newbyteorder("="), copy=False)
+    if any(stride < 0 for stride in values.strides):
+        values = values.copy()
+    with warnings.catch_warnings(action="ignore"):  # that an array may not be written to: nobody will
+        return torch.as_tensor(values, dtype=wanted)
+
+
+def _on_disk(values: Any) -> bool:
+    while isinstance(values, np.ndarray):
+        if isinstance(values, np.memmap):
+            return True
+        values = values.base
+    return False
+
+
+def _shapes(side: Any) -> str:
+    if isinstance(side, Mapping):
+        return "{" + ", ".join(f"{key}: {_shapes(branch)}" for key, branch in side.items()) + "}"
+    if isinstance(side, tuple):
+        return "(" + ", ".join(map(_shapes, side)) + ")"
+    return f"{tuple(side.shape[1:])} {str(side.dtype).removeprefix('torch.')}"
+
+
 def epoch_order(n: int, epoch: int, seed: int, device: torch.device = torch.device("cpu")) -> Tensor:
     """The order of the ``n`` samples in pass number ``epoch``: int64 of shape ``(n,)``, a permutation.
 
     It is ``torch.randperm`` from a generator seeded with NumPy's ``SeedSequence((seed, epoch))``, the same on all devices.
     """
+    return _kept_order(n, epoch, seed, device).clone()
+
+
+@lru_cache(maxsize=8)
+def _kept_order(n: int, epoch: int, seed: int, device: torch.device) -> Tensor:
+    """`epoch_order`, kept: nobody outside gets it, for whoever changed it would change every later run."""
     state = np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0]
     generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
     return torch.randperm(n, generator=generator).to(device)
@@ -140,10 +246,10 @@ def batch_indices(
     """
     epoch, begin = divmod(samples_seen, n)
     if begin + batch_size <= n:
-        return epoch_order(n, epoch, seed, device)[begin : begin + batch_size]
+        return _kept_order(n, epoch, seed, device)[begin : begin + batch_size].clone()
     parts = []
     while batch_size > 0:
-        parts.append(epoch_order(n, epoch, seed, device)[begin : begin + batch_size])
+        parts.append(_kept_order(n, epoch, seed, device)[begin : begin + batch_size])
         batch_size -= len(parts[-1])
         epoch, begin = epoch + 1, 0
     return torch.cat(parts)
@@ -162,7 +268,13 @@ def hold_out(data: Dataset, count: int, seed: int = 0) -> Split:
     if _check.whole("count", count) >= len(data):
         raise ValueError(f"count must be below the {len(data)} samples of data; got {count}")
     order = epoch_order(len(data), 0, seed)
-    return Split(*(Dataset(data.inputs[rows], data.targets[rows]) for rows in (order[:-count], order[-count:])))
+    parts = (order[:-count], order[-count:])
+    return Split(
+        *(
+            Dataset(*(tree_map(lambda leaf, rows=rows: leaf[rows], side) for side in (data.inputs, data.targets)))
+            for rows in parts
+        )
+    )
 
 
 @cache

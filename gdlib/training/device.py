@@ -115,16 +115,3 @@ def report() -> str:
     lines.append(f'device="auto" takes {chosen.type}.')
     lines.append(f'precision="auto" takes {picked.name}: {picked.reason}.' + (tf32 if chosen.type == "cuda" else ""))
     return "\n".join(lines)
-
-
-def random_state(device: torch.device) -> dict[str, torch.Tensor]:
-    """The state of the generators that a model on ``device`` draws from."""
-    state = {"cpu": torch.get_rng_state()}
-    return state | ({"cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else {})
-
-
-def set_random_state(state: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Put back what `random_state` gave; the part of a device that is not here is left out."""
-    torch.set_rng_state(state["cpu"])
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"], device)

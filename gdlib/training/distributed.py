@@ -149,6 +149,29 @@ def mean(value: Tensor) -> Tensor:
     return value
 
 
+def trained(module: nn.Module) -> list[bool]:
+    """Which of its parameters require a gradient: those whose gradients DDP exchanges are chosen when it is made."""
+    return [p.requires_grad for p in module.parameters()]
+
+
+@torch.no_grad()
+def same_everywhere(parameters: list[nn.Parameter]) -> None:
+    """Give every process the first one's values, of parameters that no engine looks after."""
+    if size() > 1:
+        for p in parameters:
+            dist.broadcast(p, 0)
+
+
+def average_gradients(parameters: list[nn.Parameter]) -> None:
+    """Give every process the mean of all processes' gradients, for the few parameters that no engine exchanges: a loss's own."""
+    if size() > 1:
+        for p in parameters:
+            if p.requires_grad:
+                p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+                dist.all_reduce(p.grad)
+                p.grad /= size()
+
+
 def leave() -> None:
     """Part from the other processes, at the end of a script."""
     if dist.is_initialized():

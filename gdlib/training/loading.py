@@ -1,22 +1,42 @@
-"""From data to batches on the device: whatever the data are, a batch is a function of (seed, samples seen)."""
+"""From data to batches on the device: whatever the data are, a batch is a function of (seed, samples seen).
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from typing import Any
+So is what a data set draws while it gives a sample, such as an augmentation: the generators of torch, NumPy and Python are seeded with
+(seed, place of the sample in the stream) before, and put back after. The same sample then comes out the same after a crash, on one
+process or three, and with any number of workers.
+"""
 
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count, islice
+from typing import Any, NamedTuple
+
+import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader, IterableDataset, Sampler, TensorDataset, default_collate
 
-from gdlib.data import Dataset, as_dataset, batch_indices
+from gdlib.data import Dataset, as_dataset, as_tensor, batch_indices, leaves, tree_map
+from gdlib.training._generators import host_generators, same_generators, set_host_generators
 
-Batch = tuple[Tensor, Tensor]
-Source = Callable[[int, int, slice], Batch]
-"""``source(samples_seen, batch_size, part)``: the samples ``part`` of a batch, as (inputs, targets) on the device."""
+Place = tuple[int, int, slice]
+"""(samples seen, batch size, part): which samples of the stream are wanted."""
 
 
-def source(data: Any, seed: int, device: torch.device) -> tuple[Source, int | None]:
-    """Batches of ``data``, and how many samples it has; ``None`` where nobody knows.
+class Batch(NamedTuple):
+    """What goes into the model, and what the loss compares its outputs with; where samples are one dict, it is both."""
+
+    inputs: Any
+    targets: Any
+
+
+def source(
+    data: Any,
+    device: torch.device,
+    workers: int = 0,
+    collate_fn: Callable[[list], Any] | None = None,
+    ahead: Callable[[], Iterator[Place]] | None = None,
+) -> "Source":
+    """Batches of ``data``: ``source.batch(seed, samples_seen, batch_size, part)`` gives a `Batch` on the device.
 
     A `Dataset` is put on the device once if it fills at most half of the memory that is free there. One that does not fit stays
     in pinned memory; its batches are copied while the device still computes the last. So are those of a
@@ -24,58 +44,285 @@ def source(data: Any, seed: int, device: torch.device) -> tuple[Source, int | No
     resuming reads past what was seen, so it must give the same samples each time.
 
     Args:
-        data: a `Dataset`, a pair (inputs, targets), a ``torch.utils.data.Dataset`` of (input, target) with a length, or an
-            iterable of (input, target).
-        seed: fixes the order, where the data has none.
+        data: a `Dataset`, a pair (inputs, targets), a dict of tensors, a ``torch.utils.data.Dataset`` or list of samples, or an
+            iterable of samples. A sample is (input, target), each a tensor or a nest of tuples and dicts of them, or one dict.
         device: where the batches are wanted.
+        workers: processes of torch's ``DataLoader`` that fetch samples ahead; an iterable has one at most, which keeps its order.
+        collate_fn: makes a batch of a list of samples, such as one that pads; ``None`` is torch's ``default_collate``.
+        ahead: the places that the coming steps will ask for, for the workers.
 
     Raises:
         TypeError: if ``data`` is none of these; a ``DataLoader`` is not, for it has made its batches already.
+        ValueError: if it is empty.
     """
     if isinstance(data, DataLoader):
         raise TypeError("data must be samples, not batches: pass the DataLoader's dataset; got DataLoader")
-    if isinstance(data, (Dataset, tuple, list)) or (not hasattr(data, "__iter__") and not hasattr(data, "__getitem__")):
-        return _from_tensors(as_dataset("data", data), seed, device)
-    if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
-        return _from_items(data, seed, device)
-    if not hasattr(data, "__iter__"):
+    if isinstance(data, TensorDataset) and len(data.tensors) == 2:
+        data = data.tensors
+    if isinstance(data, Mapping):
+        data = Dataset(data, data)
+    if isinstance(data, list) and data and all(isinstance(sample, (tuple, Mapping)) for sample in data):
+        return Items(data, device, workers, collate_fn, ahead)
+    if isinstance(data, (Dataset, tuple, list)) or hasattr(data, "ndim"):
+        return Tensors(as_dataset("data", data), device)
+    if isinstance(data, IterableDataset) or (hasattr(data, "__iter__") and not _has_places(data)):
+        return Stream(data, device, workers, collate_fn)
+    if not _has_places(data):
         as_dataset("data", data)
-    return _from_iterable(data, device), None
+    if len(data) == 0:
+        raise ValueError(f"data must hold at least one sample; got an empty {type(data).__name__}")
+    return Items(data, device, workers, collate_fn, ahead)
 
 
-def _from_tensors(data: Dataset, seed: int, device: torch.device) -> tuple[Source, int]:
-    size = sum(side.numel() * side.element_size() for side in (data.inputs, data.targets))
-    if device.type != "cuda" or size <= torch.cuda.mem_get_info(device)[0] / 2:
-        data = data.to(device)
-        where = device
-    else:
-        data, where = Dataset(data.inputs.cpu().pin_memory(), data.targets.cpu().pin_memory()), torch.device("cpu")
-    n = len(data)
-
-    def batch(samples_seen: int, batch_size: int, part: slice) -> Batch:
-        rows = batch_indices(n, samples_seen, batch_size, seed, where)
-        if part.stop - part.start < batch_size:
-            rows = rows[part]
-        return _moved((data.inputs.index_select(0, rows), data.targets.index_select(0, rows)), device)
-
-    return batch, n
+def _has_places(data: Any) -> bool:
+    return hasattr(data, "__getitem__") and hasattr(data, "__len__")
 
 
-def _from_items(data: Any, seed: int, device: torch.device) -> tuple[Source, int]:
-    n = len(data)
+class Tensors:
+    """Batches of a `Dataset`, gathered row by row. ``length`` is how many samples it has."""
 
-    def batch(samples_seen: int, batch_size: int, part: slice) -> Batch:
-        rows = batch_indices(n, samples_seen, batch_size, seed)[part].tolist()
-        return _moved(default_collate([data[row] for row in rows]), device)
+    def __init__(self, data: Dataset, device: torch.device):
+        sides = list(leaves((data.inputs, data.targets)))
+        size = sum(side.nbytes for side in sides)
+        on_disk = any(isinstance(side, np.ndarray) for side in sides)
+        self.where = device
+        if on_disk or (device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] / 2):
+            self.where = torch.device("cpu")
+        self.whole = data.targets is data.inputs or (
+            isinstance(data.inputs, dict) and isinstance(data.targets, dict) and data.inputs.keys() == data.targets.keys()
+            and all(data.inputs[key] is data.targets[key] for key in data.inputs)
+        )  # fmt: skip
+        if not on_disk:
+            data = data.to(self.where)
+            if self.where != device:
+                data = Dataset(
+                    *(tree_map(lambda leaf: leaf.pin_memory(), side) for side in (data.inputs, data.targets))
+                )
+        self.inputs, self.targets, self.length, self.device = data.inputs, data.targets, len(data), device
 
-    return batch, n
+    def batch(self, seed: int, samples_seen: int, batch_size: int, part: slice) -> Batch:
+        rows = batch_indices(self.length, samples_seen, batch_size, seed, self.where)
+        return self._gather(rows[part] if part.stop - part.start < batch_size else rows)
+
+    def in_order(self, size: int, part: slice = slice(None)) -> Iterator[tuple[Batch, int]]:
+        """One pass over the samples ``part`` in their own order, ``size`` at a time, each with its number of samples."""
+        for start, stop in _chunks(self.length, size, part):
+            yield self._gather(torch.arange(start, stop, device=self.where)), stop - start
+
+    def _gather(self, rows: torch.Tensor) -> Batch:
+        def picked(side: Any) -> Any:
+            if isinstance(side, torch.Tensor):
+                return side.index_select(0, rows)
+            return tree_map(lambda leaf: leaf.index_select(0, rows) if isinstance(leaf, torch.Tensor) else as_tensor(leaf[rows.numpy()]), side)  # fmt: skip
+
+        inputs = picked(self.inputs)
+        targets = inputs if self.whole else picked(self.targets)
+        return _moved(inputs, targets, self.device) if self.where != self.device else Batch(inputs, targets)
 
 
-def _from_iterable(data: Iterable, device: torch.device) -> Source:
-    def endless() -> Iterator[Any]:
+class Items:
+    """Batches of samples that are asked for one by one, by number. ``length`` is how many there are."""
+
+    def __init__(self, data: Any, device: torch.device, workers: int, collate_fn: Any, ahead: Any):
+        self.samples, self.length, self.device = Seeded(data), len(data), device
+        self.workers, self.collate, self.ahead = workers, collate_fn or default_collate, ahead
+        self._coming: Iterator | None = None
+        self._planned: deque = deque()
+
+    def batch(self, seed: int, samples_seen: int, batch_size: int, part: slice) -> Batch:
+        place = (samples_seen, batch_size, part)
+        if not self.workers or self.ahead is None:
+            fetched = self.collate(self.samples.__getitems__(self._asked_for(seed, place)))
+        else:
+            fetched = self._fetched(seed, place)
+        return as_batch(fetched, self.device)
+
+    def in_order(self, size: int, part: slice = slice(None)) -> Iterator[tuple[Batch, int]]:
+        """One pass over the samples ``part`` in their own order, ``size`` at a time, each with its number of samples."""
+        asked = [[(row, row, 0) for row in range(start, stop)] for start, stop in _chunks(self.length, size, part)]
+        for batch, rows in zip(self._loader(asked), asked):
+            yield as_batch(batch, self.device), len(rows)
+
+    def _asked_for(self, seed: int, place: Place) -> list[tuple[int, int, int]]:
+        """(row, place in the stream, seed) of each sample."""
+        samples_seen, batch_size, part = place
+        rows = batch_indices(self.length, samples_seen, batch_size, seed)[part].tolist()
+        return [(row, samples_seen + part.start + i, seed) for i, row in enumerate(rows)]
+
+    def _fetched(self, seed: int, place: Place) -> Any:
+        """What the workers have ready; where the run goes another way than planned, they begin anew from here."""
+        wanted = (seed, *place)
+        try:
+            if self._coming is not None:
+                batch = next(self._coming, None)
+                if self._planned and self._planned.popleft() == wanted:
+                    return batch
+            self._coming = iter(self._loader(_Plan(self, seed, place)))
+            batch = next(self._coming)
+            self._planned.popleft()
+            return batch
+        except BaseException:  # the workers may be gone: after Ctrl-C they are
+            self._coming = None
+            self._planned.clear()
+            raise
+
+    def _loader(self, batches: Any) -> DataLoader:
+        return DataLoader(
+            self.samples,
+            batch_sampler=batches,
+            num_workers=self.workers,
+            collate_fn=self.collate,
+            pin_memory=self.device.type == "cuda",
+            generator=torch.Generator(),  # the workers' seeds are not drawn from the run's
+        )
+
+
+class _Plan(Sampler):
+    """What the workers fetch: this place, and what the coming steps will ask for; noted down in the order of asking."""
+
+    def __init__(self, items: Items, seed: int, place: Place):
+        self.items, self.seed, self.place = items, seed, place
+
+    def __iter__(self) -> Iterator[list]:
+        self.items._planned.clear()
+        places = self.items.ahead()
+        for place in places:
+            if place == self.place or place[0] > self.place[0]:
+                break
+        for place in _then(self.place, places):
+            self.items._planned.append((self.seed, *place))
+            yield self.items._asked_for(self.seed, place)
+
+
+def _then(first: Any, others: Iterator) -> Iterator:
+    yield first
+    yield from others
+
+
+class Seeded:
+    """Samples by (row, place, seed), each with the generators seeded by its place; those of this process are put back."""
+
+    def __init__(self, data: Any):
+        self.data, self.draws = data, None  # whether it draws at all; not known before the first batch
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __getitems__(self, asked: list[tuple[int, int, int]]) -> list:
+        if self.draws is False:
+            return self._together(asked)
+        before = host_generators()
+        try:
+            if hasattr(self.data, "__getitems__"):
+                samples, drew = _seeded(lambda: self._together(asked), asked[0][2], asked[0][1], self.draws is None)
+            else:
+                found = [
+                    _seeded(lambda row=row: self.data[row], seed, place, self.draws is None)
+                    for row, place, seed in asked
+                ]
+                samples, drew = [sample for sample, _ in found], any(drew for _, drew in found)
+        finally:
+            set_host_generators(before)
+        if self.draws is None:
+            self.draws = drew
+        return samples
+
+    def _together(self, asked: list[tuple[int, int, int]]) -> list:
+        rows = [row for row, _, _ in asked]
+        return self.data.__getitems__(rows) if hasattr(self.data, "__getitems__") else [self.data[row] for row in rows]
+
+
+def _seeded(get: Callable[[], Any], seed: int, place: int, watch: bool) -> tuple[Any, bool]:
+    """``get()`` with the generators seeded by (seed, place), and, if asked to ``watch``, whether it drew from them."""
+    mixed = (seed * 0x9E3779B97F4A7C15 + place * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) & (2**64 - 1)
+    mixed ^= mixed >> 31
+    torch.default_generator.manual_seed(mixed)
+    np.random.seed(mixed & 0xFFFFFFFF)
+    random.seed(mixed)
+    if not watch:
+        return get(), True
+    before = host_generators()
+    sample = get()
+    return sample, not same_generators(before, host_generators())
+
+
+class Stream:
+    """Batches of an iterable, read in its own order, again and again. ``length`` is what it says, ``None`` where it says nothing."""
+
+    def __init__(self, data: Iterable, device: torch.device, workers: int, collate_fn: Any):
+        self.data, self.device, self.workers = data, device, min(workers, 1)
+        self.collate = collate_fn or default_collate
+        try:
+            self.length = len(data)
+        except (TypeError, NotImplementedError):
+            self.length = None
+        self._samples, self._at, self._last, self._seed = None, 0, [], None
+
+    def batch(self, seed: int, samples_seen: int, batch_size: int, part: slice) -> Batch:
+        again = samples_seen == self._at - len(self._last) and len(self._last) == batch_size and seed == self._seed
+        if not again:  # else it is the next part of the same batch
+            self._read(seed, samples_seen, batch_size)
+        return as_batch(self.collate(self._last[part]), self.device)
+
+    def _read(self, seed: int, samples_seen: int, batch_size: int) -> None:
+        if self._samples is None or samples_seen < self._at or seed != self._seed:
+            self._samples, self._at, self._seed = self._from(seed, samples_seen), samples_seen, seed
+        samples, self._samples = self._samples, None  # until this has gone well
+        for _ in islice(samples, samples_seen - self._at):
+            pass
+        self._last = list(islice(samples, batch_size))
+        self._samples, self._at = samples, samples_seen + batch_size
+
+    def _from(self, seed: int, start: int) -> Iterator:
+        chunks = _Endless(self.data, seed, start, size=32 if self.workers else 1)
+        if self.workers:
+            chunks = DataLoader(chunks, batch_size=None, num_workers=1, generator=torch.Generator())
+        return (sample for chunk in chunks for sample in chunk)
+
+    def in_order(self, size: int, part: slice = slice(None)) -> Iterator[tuple[Batch, int]]:
+        """One pass, ``size`` samples at a time; of those, ``part`` counts the ones wanted."""
+        samples = islice(iter(self.data), part.start or 0, part.stop, part.step)
+        while chunk := list(islice(samples, size)):
+            yield as_batch(self.collate(chunk), self.device), len(chunk)
+
+
+class _Endless(IterableDataset):
+    """An iterable, over and over, from the sample number ``start`` on, ``size`` samples at a time."""
+
+    WATCHED = 64  # samples after which one that has drawn nothing is taken at its word
+
+    def __init__(self, data: Iterable, seed: int, start: int, size: int):
+        self.data, self.seed, self.start, self.size = data, seed, start, size
+
+    def __iter__(self) -> Iterator[list]:
+        chunk = []
+        for place, sample in enumerate(self._seeded()):
+            if place >= self.start:
+                chunk.append(sample)
+            if len(chunk) == self.size:
+                yield chunk
+                chunk = []
+
+    def _seeded(self) -> Iterator[Any]:
+        samples, draws, end = self._passes(), False, object()
+        for place in count():
+            if place >= self.WATCHED and not draws:
+                yield from samples
+                return
+            before = host_generators()
+            try:
+                sample, drew = _seeded(lambda: next(samples, end), self.seed, place, watch=not draws)
+            finally:
+                set_host_generators(before)
+            draws = draws or drew
+            if sample is end:
+                return
+            yield sample
+
+    def _passes(self) -> Iterator[Any]:
         while True:
             empty = True
-            for sample in data:
+            for sample in self.data:
                 empty = False
                 yield sample
             if empty:
@@ -83,28 +330,34 @@ def _from_iterable(data: Iterable, device: torch.device) -> Source:
                     "data has come to its end and gives nothing more: pass something that can be read again, not a generator"
                 )
 
-    samples, at, last = endless(), 0, []
 
-    def batch(samples_seen: int, batch_size: int, part: slice) -> Batch:
-        nonlocal samples, at, last
-        if samples_seen == at - len(last) and len(last) == batch_size:
-            return _moved(default_collate(last[part]), device)  # the next part of the same batch
-        if samples_seen < at:
-            samples, at = endless(), 0
-        for _ in islice(samples, samples_seen - at):
-            pass
-        last = list(islice(samples, batch_size))
-        at = samples_seen + batch_size
-        return _moved(default_collate(last[part]), device)
-
-    return batch
+Source = Tensors | Items | Stream
 
 
-def _moved(batch: Any, device: torch.device) -> Batch:
-    """(inputs, targets) on the device, without waiting for the copy."""
-    inputs, targets = batch
-    if inputs.device == device == targets.device:
-        return inputs, targets
-    if device.type == "cuda" and inputs.device.type == "cpu":
-        inputs, targets = (side if side.is_pinned() else side.pin_memory() for side in (inputs, targets))
-    return inputs.to(device, non_blocking=True), targets.to(device, non_blocking=True)
+def _chunks(length: int, size: int, part: slice) -> Iterator[tuple[int, int]]:
+    begin, end, _ = part.indices(length)
+    return ((start, min(start + size, end)) for start in range(begin, end, size))
+
+
+def as_batch(fetched: Any, device: torch.device) -> Batch:
+    """(inputs, targets) on the device from what a ``collate_fn`` gave: a pair, or one dict, which is then both."""
+    if isinstance(fetched, Mapping):
+        whole = _moved(dict(fetched), None, device).inputs
+        return Batch(whole, whole)
+    if not isinstance(fetched, (tuple, list)) or len(fetched) != 2:
+        got = f"{len(fetched)} things" if isinstance(fetched, (tuple, list)) else type(fetched).__name__
+        raise TypeError(f"data must give samples that are (input, target), or one dict; got {got}")
+    return _moved(*fetched, device)
+
+
+def _moved(inputs: Any, targets: Any, device: torch.device) -> Batch:
+    """Both on the device, without waiting for the copy."""
+
+    def move(leaf: Any) -> Any:
+        if not isinstance(leaf, torch.Tensor) or leaf.device == device:
+            return leaf
+        if device.type == "cuda" and leaf.device.type == "cpu" and not leaf.is_pinned():
+            leaf = leaf.pin_memory()
+        return leaf.to(device, non_blocking=True)
+
+    return Batch(tree_map(move, inputs), tree_map(move, targets))

@@ -21,7 +21,7 @@ ENVIRONMENT["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"  # see gdlib.distributed
 
 
 def torchrun(processes: int, *arguments, options: tuple = (), timeout: float = 240) -> subprocess.CompletedProcess:
-    """Run tests/worker.py in so many processes; one process is plain python."""
+    """Run tests/training/worker.py in so many processes; one process is plain python."""
     command = [sys.executable]
     if processes > 1:
         command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), *options]

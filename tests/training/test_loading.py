@@ -1,5 +1,7 @@
 """Batches from whatever holds the data: the same samples in the same order."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
@@ -26,8 +28,9 @@ class Stream:
 
 @pytest.mark.parametrize("given", [dataset, (x, y), (x.numpy(), y.numpy()), TensorDataset(x, y)])
 def test_data_with_places_is_drawn_by_seed_and_samples_seen(given):
-    batch, n = source(given, 3, CPU)
-    assert n == 10
+    given = source(given, CPU)
+    assert given.length == 10
+    batch = partial(given.batch, 3)
     for seen, size, part in ((0, 4, slice(0, 4)), (7, 6, slice(2, 5)), (29, 15, slice(0, 15))):
         rows = batch_indices(10, seen, size, 3)[part]
         inputs, targets = batch(seen, size, part)
@@ -37,8 +40,9 @@ def test_data_with_places_is_drawn_by_seed_and_samples_seen(given):
 
 def test_an_iterable_is_read_in_its_order_again_and_again():
     stream = Stream()
-    batch, n = source(stream, 3, CPU)
-    assert n is None
+    given = source(stream, CPU)
+    assert given.length is None
+    batch = partial(given.batch, 3)
     assert batch(0, 4, slice(0, 4))[1].tolist() == [0, 1, 2, 3]
     assert batch(0, 4, slice(2, 4))[1].tolist() == [2, 3]
     assert batch(4, 8, slice(0, 8))[1].tolist() == [4, 5, 6, 7, 8, 9, 0, 1]
@@ -48,7 +52,7 @@ def test_an_iterable_is_read_in_its_order_again_and_again():
 
 
 def test_a_generator_that_has_ended_says_so():
-    batch, _ = source(iter(list(zip(x, y))), 0, CPU)
+    batch = partial(source(iter(list(zip(x, y))), CPU).batch, 0)
     batch(0, 10, slice(0, 10))
     with pytest.raises(ValueError, match="data has come to its end and gives nothing more"):
         batch(10, 1, slice(0, 1))
@@ -64,17 +68,17 @@ def test_a_generator_that_has_ended_says_so():
 )
 def test_not_data(given, said):
     with pytest.raises(TypeError, match=said):
-        source(given, 0, CPU)
+        source(given, CPU)
 
 
 @pytest.mark.gpu
 def test_what_does_not_fit_is_streamed_through_pinned_memory(monkeypatch):
     cuda = torch.device("cuda")
-    on_device, _ = source(dataset, 3, cuda)
+    on_device = source(dataset, cuda)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (100, 100))
-    streamed, _ = source(dataset, 3, cuda)
-    for given in (on_device, streamed, source(TensorDataset(x, y), 3, cuda)[0]):
-        inputs, targets = given(7, 6, slice(2, 5))
+    streamed = source(dataset, cuda)
+    for given in (on_device, streamed, source(TensorDataset(x, y), cuda)):
+        inputs, targets = given.batch(3, 7, 6, slice(2, 5))
         rows = batch_indices(10, 7, 6, 3)[2:5]
         assert inputs.device.type == targets.device.type == "cuda"
         assert torch.equal(inputs.cpu(), x[rows])

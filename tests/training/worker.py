@@ -1,7 +1,7 @@
 """What the tests start in processes of its own, to kill them or to have several of them: one run, by name.
 
-python tests/worker.py crash FOLDER STEPS
-torchrun --nproc-per-node 2 tests/worker.py together OUT ddp 30 61
+python tests/training/worker.py crash FOLDER STEPS
+torchrun --nproc-per-node 2 tests/training/worker.py together OUT ddp 30 61
 """
 
 import json

@@ -1,0 +1,56 @@
+"""The generators that a run may draw from, as values: those of torch, NumPy and Python, and a device's own."""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def host_generators() -> dict[str, Any]:
+    """The states of the generators of torch, NumPy and Python on the host, as tensors and plain values."""
+    version, words, gauss = random.getstate()
+    numpy = np.random.get_state(legacy=False)
+    return {
+        "torch": torch.get_rng_state(),
+        "numpy": {"key": torch.from_numpy(numpy["state"]["key"].astype(np.int64)), "pos": int(numpy["state"]["pos"])}
+        | {"has_gauss": int(numpy["has_gauss"]), "gauss": float(numpy["gauss"])},
+        "python": {"version": version, "words": torch.tensor(words), "gauss": gauss},
+    }
+
+
+def set_host_generators(state: dict[str, Any]) -> None:
+    """Put back what `host_generators` gave."""
+    torch.set_rng_state(state["torch"])
+    numpy, python = state["numpy"], state["python"]
+    key = numpy["key"].numpy().astype(np.uint32)
+    np.random.set_state(("MT19937", key, numpy["pos"], numpy["has_gauss"], numpy["gauss"]))
+    random.setstate((python["version"], tuple(python["words"].tolist()), python["gauss"]))
+
+
+def same_generators(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two such states are the same."""
+    return all(
+        torch.equal(value, other[name]) if isinstance(value, torch.Tensor)
+        else same_generators(value, other[name]) if isinstance(value, dict) else value == other[name]
+        for name, value in one.items()
+    )  # fmt: skip
+
+
+def generators(device: torch.device) -> dict[str, Any]:
+    """The states of all generators that a model on ``device`` may draw from: those of the host, and the device's own."""
+    state = host_generators()
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        state["mps"] = torch.mps.get_rng_state()
+    return state
+
+
+def set_generators(state: dict[str, Any], device: torch.device) -> None:
+    """Put back what `generators` gave; the part of a device that is not here is left out."""
+    set_host_generators(state)
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
+    elif device.type == "mps" and "mps" in state:
+        torch.mps.set_rng_state(state["mps"])
