@@ -488,6 +488,10 @@ class Trainer:
             ValueError: if it is torn or does not fit this trainer's model, loss, optimizer or data; nothing is changed then.
         """
         state = checkpoint.read(path, partial(_state.layout, self))
+        if not isinstance(state, dict) or "format" not in state:
+            raise ValueError(
+                f"path must name a checkpoint of Trainer.save; got {str(path)!r}, which holds something else"
+            )
         _state.restore(self, state, f"path {str(path)!r}")
         if state["history"] is not None:
             if self._history is None:

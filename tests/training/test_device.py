@@ -43,10 +43,3 @@ def test_precision_by_device_and_dtype(monkeypatch):
     assert device.precision("fp16", cpu).dtype == torch.float16
     with pytest.raises(ValueError, match="precision must be one of 'auto', 'fp32', 'bf16', 'fp16'; got 'tf32'"):
         device.precision("tf32", cpu)
-
-
-def test_random_state_is_put_back():
-    state = device.random_state(torch.device("cpu"))
-    first = torch.rand(3)
-    device.set_random_state(state, torch.device("cpu"))
-    assert torch.equal(torch.rand(3), first)
