@@ -256,8 +256,7 @@ function drawCurve(w, colors, width, height, stacked) {
   const bySamples = w.get("compare") === "samples";
   const at = ends.map((step) => step * (bySamples ? (sizes[w.here()[1]] ?? 1) : 1));
   const shown = curvesShown(w, colors, at);
-  const texts = w.lrs.flatMap((lr) => w.sizes.map((size) => `lr ${short(lr)}, B ${size}`));
-  const room = nameRoom(w.curve, stacked ? width : width + 120, [say("best here"), ...texts]);
+  const room = nameRoom(w.curve, stacked ? width : width + 120, w.names);
   const context = prepare(w.curve, width, height);
   const area = { left: 52, right: width - (room || 14), top: 34, bottom: height - (stacked ? 36 : LEGEND) };
   const label = bySamples ? say("logarithmic", { label: say("samples seen") }) : say("step");
@@ -352,6 +351,7 @@ function read({ get }) {
   });
   return {
     ...{ grids, lrs, sizes, samples, grid },
+    names: [say("best here"), ...lrs.flatMap((lr) => sizes.map((size) => `lr ${short(lr)}, B ${size}`))],
     cells: () => grid()[get("compare")],
     here: () => [grid().lrs.indexOf(lrs[get("lr_index")]), grid().sizes.indexOf(sizes[get("batch_index")])],
     spans: { lr: span("lrs"), size: span("sizes") },

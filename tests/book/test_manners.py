@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import SLIDERS
+from test_accessibility import AXE
 from test_schedule_widgets import diagram, range_test, workshop
 from test_snapshot_widgets import predictions, quiz, texts
 
@@ -101,6 +102,13 @@ def test_nothing_is_read_out_while_something_moves_and_nothing_is_left(alone, na
         before,
     )
     assert len(told) < 6
+    for summary in page.locator(".gd summary").all():
+        summary.click()
+    page.evaluate(f"{AXE};0")
+    assert (
+        page.evaluate("async () => (await axe.run('.widget-vbox')).violations.map(({id, nodes}) => [id, nodes.length])")
+        == []
+    )
     # Its module's own render ends it, with a model that counts who listens.
     drawing = explorer.drawing
     state = {

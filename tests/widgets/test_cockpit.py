@@ -64,6 +64,47 @@ def test_pause_waits_and_stop_ends_and_start_goes_on():
     assert made.history.index.tolist() == list(range(made.trainer.steps_done))
 
 
+def test_there_is_time_to_steer():
+    """A small model waits for the hand: no step begins before the one before it has taken its time."""
+    made, _ = cockpit(steps=12, pace=200.0)
+    times = []
+    made.trainer.run, run = (
+        (lambda steps: (times.append(time.monotonic()) or step for step in run(steps))),
+        made.trainer.run,
+    )
+    made.start()
+    until(lambda: not made.running)
+    assert len(times) == 12
+    assert times[-1] - times[0] >= 10 / 200
+    assert cockpit()[0].pace == 100.0
+    made.pace = None
+    made.start()
+    until(lambda: not made.running)
+    assert len(made.history) == 24
+
+
+def test_pausing_what_is_over_does_not_say_paused():
+    made, sent = cockpit(steps=3, pace=None)
+    made.pause()
+    assert sent[-1]["state"] == "ready"
+    made.start()
+    until(lambda: sent[-1]["state"] == "done")
+    for wish in ("pause", "stop"):
+        made._answer(made.drawing, {"do": wish}, [])
+        assert sent[-1]["state"] == "done"
+    made._answer(made.drawing, {"hello": True}, [])
+    assert sent[-1]["state"] == "done"
+
+
+def test_every_wish_is_answered():
+    """So that the page can tell a kernel that is there from one that was restarted."""
+    made, sent = cockpit()
+    for wish, state in (("start", "running"), ("pause", "paused"), ("start", "running"), ("stop", "stopped")):
+        before = len(sent)
+        made._answer(made.drawing, {"do": wish}, [])
+        assert state in [message["state"] for message in sent[before:]]
+
+
 def test_other_work_is_possible_meanwhile():
     made, _ = cockpit(steps=100_000)
     made.start()
@@ -115,6 +156,7 @@ def test_the_recording_travels_with_the_drawing():
         (lambda: widgets.Cockpit(3), TypeError, "trainer must be a gdlib.Trainer; got int"),
         (lambda: cockpit(batch_size=3), ValueError, "batch_size must be one of 1, 2, 4"),
         (lambda: cockpit(lr=-1), ValueError, "lr must be a positive finite number; got -1"),
+        (lambda: cockpit(pace=0), ValueError, "pace must be a positive finite number; got 0"),
         (lambda: cockpit(steps=0), ValueError, "steps must be a whole number of at least 1"),
         (lambda: cockpit(recorded=[1]), TypeError, "recorded must be a gdlib.History; got list"),
         (lambda: setattr(cockpit()[0], "batch_size", 7), ValueError, "batch_size must be one of"),

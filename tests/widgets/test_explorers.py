@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from gdlib import Sweep, Trainer, data, models, sweep, widgets
+from gdlib.widgets._base import labels_of
 from gdlib.widgets.descent import landscapes
 
 MSE = torch.nn.functional.mse_loss
@@ -73,6 +74,22 @@ def test_values_out_of_range_are_clamped_and_said_so(runs):
         assert widgets.RunExplorer(runs, lr=0.12).lr == 0.1
 
 
+def test_a_start_beyond_the_picture_is_moved_into_it(runs):
+    with pytest.warns(UserWarning, match=r"start must lie between -2 and 2; got 1e\+300, took 2"):
+        assert widgets.DescentExplorer(start=(1e300, 0.5)).start == [2.0, 0.5]
+    explorer = widgets.DescentExplorer("rosenbrock")
+    with pytest.warns(UserWarning, match="start must lie between -1 and 3; got -7.0, took -1"):
+        explorer.start = (0, -7)
+    assert explorer.drawing.start == [0.0, -1.0]
+
+
+def test_sliders_say_as_many_digits_as_tell_their_values_apart():
+    assert labels_of([0.1, 0.3162277, 1.0]) == ["0.1", "0.316", "1"]
+    assert labels_of([0.2, 0.20092330025650476]) == ["0.2", "0.201"]
+    assert labels_of([0.1, 0.10001, 0.10002]) == ["0.1", "0.10001", "0.10002"]
+    assert labels_of([1.0, 1.0]) == ["1", "1"]
+
+
 @pytest.mark.parametrize(
     ("act", "error", "said"),
     [
@@ -107,6 +124,10 @@ def test_the_same_text_every_time(runs):
     made = [repr(widgets.DescentExplorer()), repr(widgets.CostCalculator())]
     assert made == [repr(widgets.DescentExplorer()), repr(widgets.CostCalculator())]
     assert "0x" not in "".join(made)
+    explorer = widgets.DescentExplorer(lr=np.float64(0.1))
+    assert "lr=0.1," in repr(explorer)
+    explorer.lr = 10**-0.75  # 0.1778279410038923 here, another last digit elsewhere
+    assert "lr=0.177827941004," in repr(explorer)
 
 
 def test_the_table_holds_every_loss_once(runs):

@@ -67,7 +67,8 @@ function build(at, kind, under) {
     details(numbers),
   );
   const last = most(curves.flatMap((c) => [...c.at, ...c.steps]));
-  const w = { ...stage, canvas, list, numbers, menu, curves, steps, log, best, last, place: (step) => step };
+  const w = { ...stage, canvas, list, numbers, menu, curves, steps, log, best, last, names: curves.map(nameOf) };
+  w.place = (step) => step;
   const choose = (index) => set({ step_index: clamp(index, 0, steps.length - 1) });
   grab(
     canvas,
@@ -79,8 +80,7 @@ function build(at, kind, under) {
 }
 
 function layOut(w, colors, width) {
-  const texts = w.curves.map(nameOf);
-  const room = nameRoom(w.canvas, width, texts);
+  const room = nameRoom(w.canvas, width, w.names);
   const height = width < 500 ? 230 : 250;
   const context = prepare(w.canvas, width, height);
   const box = { left: 52, right: width - (room || 14), top: 38, bottom: height - 36 };

@@ -42,9 +42,13 @@ export function drawSpread(context, colors, { X, Y }, area, { at, ...s }, color,
   return { x: x + 8, y, color };
 }
 
-// How much room names need beside the ends of their curves; 0 where there is none, and a legend takes them.
+const measured = new WeakMap();
+
+// How much room names need beside the ends of their curves; 0 where there is none, and a legend takes them. The same names
+// are measured once.
 export function nameRoom(canvas, width, texts) {
-  const room = Math.ceil(widest(canvas, texts)) + 18;
+  if (!measured.has(texts)) measured.set(texts, Math.ceil(widest(canvas, texts)) + 18);
+  const room = measured.get(texts);
   return width >= 500 && room <= 0.36 * width ? room : 0;
 }
 

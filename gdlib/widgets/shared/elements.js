@@ -31,7 +31,14 @@ export const bar = (...groups) =>
 export const picture = () => make("canvas", { role: "img" });
 
 export function details(numbers) {
-  return make("details", { class: "gd-numbers" }, make("summary", {}, say("the numbers")), make("table", {}, numbers));
+  const name = say("the numbers");
+  const scroll = { class: "gd-scroll", tabindex: "0", role: "region", "aria-label": name };
+  return make(
+    "details",
+    { class: "gd-numbers" },
+    make("summary", {}, name),
+    make("div", scroll, make("table", {}, numbers)),
+  );
 }
 
 // A row of the numbers: what it is about, then a cell for each value.
