@@ -2,26 +2,28 @@
 
 Runs of one batch size are stacked: their weights lie in one tensor with a dimension for the run, and ``torch.func.vmap`` turns
 each of the model's operations into one operation on all of them. For small models most of a step's time is overhead, which
-is then paid once for all.
+is then paid once for all; what is left of it goes when the step is written down once as a plain list of operations.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import copy
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch import nn
 from tqdm.auto import tqdm
 
 from gdlib import _check
-from gdlib.data import Dataset, as_dataset, batch_indices
-from gdlib.schedules import Schedule, as_schedule, plateaus
-from gdlib.training import Divergence, Trainer
+from gdlib.choosing._stack import Plan, Run, alone, together, why_alone
+from gdlib.data import Dataset, as_dataset
+from gdlib.schedules import Schedule, as_schedule, plateau, plateaus
 from gdlib.training import device as devices
 
 
@@ -30,11 +32,13 @@ class Sweep:
     """The losses of a grid of runs.
 
     Attributes:
-        lr: the learning rates, ``(L,)``.
+        lr: the learning rates, ``(L,)``, in the order they were given; of a schedule its highest.
         batch_size: the batch sizes, ``(B,)``.
         seeds: the seeds, ``(S,)``.
         losses: ``(L, B, S, steps)``, float32; the loss of each step's batch before its update, infinite from the step at
             which a run diverged.
+        evaluated: the steps after which the runs were evaluated, ``(E,)``; none without an evaluation set.
+        evaluations: the losses on that set, ``(L, B, S, E)``, float32.
 
     Example:
         >>> losses = np.array([[[[2.0, 1.0, 0.5]]], [[[2.0, 1.5, 1.2]]]], dtype=np.float32)  # two rates, one size, one seed, three steps
@@ -47,6 +51,8 @@ class Sweep:
     batch_size: np.ndarray
     seeds: np.ndarray
     losses: np.ndarray
+    evaluated: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=int))
+    evaluations: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0, 0), dtype=np.float32))
 
     def __repr__(self) -> str:
         runs, steps = int(np.prod(self.losses.shape[:3])), self.losses.shape[3]
@@ -109,204 +115,153 @@ class Sweep:
 
 def sweep(
     make_model: Callable[[], nn.Module],
-    data: Dataset,
-    loss_fn: Callable[[Tensor, Tensor], Tensor],
-    lr: Sequence[float],
+    data: Any,
+    loss_fn: Callable,
+    lr: Sequence[float | Schedule],
     batch_size: Sequence[int],
     steps: int = 200,
     momentum: float = 0.0,
     schedule: Callable[[float], Schedule] | None = None,
     seeds: Sequence[int] = (0,),
-    optimizer: str = "sgd",
+    optimizer: str | Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = "sgd",
     device: str | torch.device = "auto",
     at_once: int = 64,
     progress: bool = False,
+    *,
+    clip_norm: float | None = None,
+    evaluation: Any = None,
+    evaluate_every: int | None = None,
 ) -> Sweep:
     """Train every learning rate with every batch size and every seed.
 
     The run of seed ``s`` is that of ``torch.manual_seed(s); model = make_model()`` with ``Trainer(..., seed=s)``: all runs
-    of a seed start from the same weights and take their samples in the same order. A model that cannot be stacked, because it
-    has buffers (batch norm) or draws random numbers (dropout), is trained one run after another, with the same results.
+    of a seed start from the same weights and take their samples in the same order. Models that cannot be stacked (``torch.vmap`` does
+    not know recurrent layers; batch norm changes its buffers; dropout draws random numbers) are trained one run after another, with
+    the same results; a warning says so, and why.
 
     Args:
         make_model: returns a fresh model; its weights come from torch's global generator.
-        data, loss_fn, device: as for `Trainer`.
-        lr: learning rates, each positive.
-        batch_size: batch sizes, each a whole number of at least 1.
-        steps: steps of each run.
-        momentum: of SGD, in [0, 1).
-        schedule: from a learning rate to a schedule with that peak; ``None`` keeps it constant.
+        data: as for `Trainer`; stacked where it is a `Dataset` or a pair of tensors.
+        loss_fn: as for `Trainer`.
+        lr: learning rates: numbers, or functions of the step, such as ``schedules.cosine(0.3, 200)``. A `schedules.plateau` is
+            copied for each run.
+        batch_size: batch sizes.
+        steps: of each run.
+        momentum: of SGD, in [0, 1); for ``optimizer="sgd"``.
+        schedule: from each number in ``lr`` to a fresh schedule, such as ``lambda lr: schedules.cosine(lr, steps=200)``; ``None``
+            leaves them constant.
         seeds: one run for each.
-        optimizer: ``"sgd"`` or ``"adam"``, as ``torch.optim.SGD`` and ``torch.optim.Adam`` at their defaults.
-        at_once: runs in a stack, at most: what bounds the memory, whatever the size of the grid.
+        optimizer: ``"sgd"``, ``"adam"``, or a function from the parameters to an optimizer, such as ``torch.optim.AdamW`` or
+            ``partial(torch.optim.SGD, momentum=0.9, nesterov=True)``. SGD, Adam and AdamW are the fastest.
+        device: ``"auto"``, a name or a ``torch.device``.
+        at_once: runs in a stack, at most: more need more memory.
         progress: show a bar.
+        clip_norm: as for `Trainer`, of each run's own gradient.
+        evaluation: held-out data, on which each run is evaluated at its end.
+        evaluate_every: ... and after every so many steps.
 
     Raises:
-        TypeError, ValueError: if an argument is not what is said above, or a list is empty.
+        TypeError, ValueError: if an argument is not what is said above.
 
     Example:
-        >>> from gdlib import data, models
-        >>> split = data.diabetes()
-        >>> runs = sweep(lambda: models.linear(10), split.train, nn.functional.mse_loss, lr=[0.01, 0.1], batch_size=[32], steps=20)
-        >>> runs, runs.best()
-        (Sweep(2 runs of 20 steps: 2 lr x 1 batch_size x 1 seeds), (0.1, 32))
+        >>> from gdlib import data, models, schedules
+        >>> split = data.digits()
+        >>> runs = sweep(lambda: models.mlp(64, 32, 10), split.train, nn.functional.cross_entropy, lr=[0.01, schedules.cosine(0.3, 60)],
+        ...              batch_size=[32], steps=60, seeds=[0, 1], evaluation=split.test)
+        >>> runs, runs.lr.tolist(), bool((runs.evaluations[1] < runs.evaluations[0]).all())
+        (Sweep(4 runs of 60 steps: 2 lr x 1 batch_size x 2 seeds), [0.01, 0.3], True)
     """
-    rates = [_check.positive("lr", rate) for rate in lr]
-    sizes = [_check.whole("batch_size", size) for size in batch_size]
-    seeds, steps = [_check.whole("seeds", seed, low=0) for seed in seeds], _check.whole("steps", steps)
-    for name, values in (("lr", rates), ("batch_size", sizes), ("seeds", seeds)):
-        if not values:
-            raise ValueError(f"{name} must hold at least one value; got none")
-    momentum = _check.number("momentum", momentum, low=0.0, high=1.0)
-    _check.one_of("optimizer", optimizer, ("sgd", "adam"))
-    if optimizer == "adam" and momentum:
-        raise ValueError(f"momentum must be 0 with Adam, which has its own; got {momentum!r}")
+    steps = _check.whole("steps", steps)
+    rates = [x if callable(x) else _check.positive("lr", x) for x in _some("lr", lr)]
+    sizes = [_check.whole("batch_size", size) for size in _some("batch_size", batch_size)]
+    seeds = [_check.whole("seeds", seed, low=0) for seed in _some("seeds", seeds)]
+    if schedule is not None and any(map(callable, rates)):
+        raise ValueError("schedule must be None where lr holds schedules of its own")
+    peaks = [_highest(x, steps) if callable(x) else x for x in rates]
+    make = schedule or as_schedule
     at_once = _check.whole("at_once", at_once)
-    data, device = as_dataset("data", data), devices.resolve(device)
-    data = data.to(device)
+    device = devices.resolve(device)
+    marks: tuple[int, ...] = ()
+    if evaluation is not None:
+        every = steps if evaluate_every is None else _check.whole("evaluate_every", evaluate_every)
+        marks = tuple(sorted({*range(every, steps + 1, every), steps}))
+    elif evaluate_every is not None:
+        raise ValueError(f"evaluation must be given, for evaluate_every={evaluate_every!r}")
+    plan = Plan(
+        make_model, _on(device, "data", data), loss_fn, _optimizer(optimizer, momentum), steps,
+        None if clip_norm is None else _check.positive("clip_norm", clip_norm), device,
+        None if evaluation is None else _on(device, "evaluation", evaluation), marks,
+    )  # fmt: skip
 
-    losses = np.full((len(rates), len(sizes), len(seeds), steps), np.inf, dtype=np.float32)
-    bar = tqdm(total=losses.size, disable=not progress, unit="step", unit_scale=True)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), _flushing_denormals():
-        torch.manual_seed(seeds[0])
-        stackable = _stackable(make_model().to(device), data, loss_fn)
+    shape = (len(rates), len(sizes), len(seeds))
+    losses = np.full((*shape, steps), np.inf, dtype=np.float32)
+    judged = np.full((*shape, len(marks)), np.inf, dtype=np.float32)
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        _flushing_denormals(),
+        tqdm(total=losses.size, disable=not progress, unit="step", unit_scale=True) as bar,
+    ):
+        why = why_alone(plan)
+        if why is not None:
+            warnings.warn(f"the runs of this sweep are trained one after another: {why}", stacklevel=2)
         for j, size in enumerate(sizes):
-            members = list(product(range(len(rates)), range(len(seeds))))
-            width = at_once if stackable else 1
-            for chunk in (members[k : k + width] for k in range(0, len(members), width)):
-                lrs = [schedule(rates[i]) if schedule else rates[i] for i, _ in chunk]
-                own = [seeds[s] for _, s in chunk]
-                train = _together if stackable else _alone
-                found = train(make_model, data, loss_fn, lrs, size, own, steps, momentum, optimizer, device, bar)
-                for (i, s), row in zip(chunk, found):
-                    losses[i, j, s] = row
-    bar.close()
-    return Sweep(np.array(rates), np.array(sizes), np.array(seeds), losses)
+            for members in _stacks(rates, seeds, at_once if why is None else 1):
+                runs, before = [], [p.state_dict() for i, _ in members for p in _hidden(rates[i])]
+                for i, s in members:
+                    own = copy.deepcopy(rates[i]) if isinstance(rates[i], plateau) else rates[i]
+                    runs.append(Run(own if callable(own) else make(own), seeds[s]))
+                found = (together if why is None else alone)(plan, runs, size, bar)
+                for (i, s), row, judgement in zip(members, *found):
+                    losses[i, j, s], judged[i, j, s] = row, judgement
+                for p, state in zip([p for i, _ in members for p in _hidden(rates[i])], before):
+                    p.load_state_dict(state)
+    return Sweep(np.array(peaks), np.array(sizes), np.array(seeds), losses, np.array(marks, dtype=int), judged)
 
 
-BLOCK = 64  # steps whose batches are looked up together; between blocks, runs that have diverged leave the stack
+def _some(name: str, values: Iterable) -> list:
+    values = list(values)
+    if not values:
+        raise ValueError(f"{name} must hold at least one value; got none")
+    return values
 
 
-def _together(make_model, data, loss_fn, lrs, size, seeds, steps, momentum, optimizer, device, bar) -> np.ndarray:
-    """The losses of runs with one batch size, ``(runs, steps)``, trained as a stack. Run r has ``lrs[r]`` and ``seeds[r]``."""
-    started = {}
-    for seed in dict.fromkeys(seeds):
-        torch.manual_seed(seed)
-        started[seed] = make_model().to(device).train()
-    model, schedules = started[seeds[0]], [as_schedule(lr) for lr in lrs]
-    names = [name for name, p in model.named_parameters() if p.requires_grad]
-    initial = {seed: dict(m.named_parameters()) for seed, m in started.items()}
-    weights = [torch.stack([initial[seed][name].detach() for seed in seeds]).requires_grad_() for name in names]
-    update = _Sgd(weights, momentum) if optimizer == "sgd" else _Adam(weights)
-    loss_of_each = vmap(lambda p, x, y: loss_fn(functional_call(model, p, (x,)), y))
-    reacting = [plateaus(schedule) for schedule in schedules]
-
-    losses = torch.full((len(lrs), steps), torch.inf)
-    here = list(range(len(lrs)))  # which runs are still in the stack
-    order = list(started)
-    for begin in range(0, steps, BLOCK):
-        block = range(begin, min(begin + BLOCK, steps))
-        rows = torch.stack([batch_indices(len(data), begin * size, len(block) * size, seed, device) for seed in order])
-        rows = rows.view(len(order), len(block), size)
-        which = torch.tensor([order.index(seeds[r]) for r in here], device=device)
-        seen = torch.empty(len(block), len(here), device=device)
-        for k, step in enumerate(block):
-            picked = rows[:, k][which].flatten()
-            inputs, targets = (
-                side.index_select(0, picked).unflatten(0, (len(here), size)) for side in (data.inputs, data.targets)
-            )
-            each = loss_of_each(dict(zip(names, weights)), inputs, targets)
-            seen[k] = each.detach()
-            lr = torch.tensor([schedules[r](step) for r in here], dtype=weights[0].dtype, device=device)
-            update(torch.autograd.grad(each.sum(), weights), lr)
-            if any(reacting):
-                for r, loss in zip(here, seen[k].tolist()):
-                    for schedule in reacting[r]:
-                        schedule.observe(loss)
-        seen = seen.T.float().cpu()
-        finite = seen.isfinite().cumprod(1).bool()  # a run that came back from infinity would still have diverged
-        bar.update(len(block) * len(lrs))
-        losses[here, begin : block.stop] = seen.masked_fill(~finite, torch.inf)
-        alive = finite.all(1)
-        if not alive.all():
-            here = [r for r, lives in zip(here, alive.tolist()) if lives]
-            if not here:
-                bar.update((steps - block.stop) * len(lrs))
-                break
-            weights = update.keep(alive.to(device))
-    return losses.numpy()
+def _highest(schedule: Schedule, steps: int) -> float:
+    return max(_check.number("lr(step)", schedule(step), low=0.0) for step in range(steps))
 
 
-class _Sgd:
-    """SGD with momentum on stacked weights, the first dimension of which is the run."""
-
-    def __init__(self, weights: list[Tensor], momentum: float):
-        self.weights, self.momentum = weights, momentum
-        self.state = [[torch.zeros_like(w) for w in weights]] if momentum else []
-
-    @torch.no_grad()
-    def __call__(self, gradients: Sequence[Tensor], lr: Tensor) -> None:
-        if self.momentum:
-            torch._foreach_mul_(self.state[0], self.momentum)
-            torch._foreach_add_(self.state[0], gradients)
-            gradients = self.state[0]
-        for w, g in zip(self.weights, gradients):
-            w.addcmul_(g, lr.view(-1, *[1] * (w.ndim - 1)), value=-1)
-
-    def keep(self, alive: Tensor) -> list[Tensor]:
-        """Drop the runs that are not ``alive``; the weights that are left, to be used from now on."""
-        self.weights = [w.detach()[alive].requires_grad_() for w in self.weights]
-        self.state = [[t[alive] for t in tensors] for tensors in self.state]
-        return self.weights
+def _on(device: torch.device, name: str, data: Any) -> Any:
+    """Two tensors as a `Dataset` on the device; what `Trainer` alone understands as it is."""
+    if isinstance(data, (Dataset, tuple, list)) or (not hasattr(data, "__iter__") and not hasattr(data, "__getitem__")):
+        return as_dataset(name, data).to(device)
+    return data
 
 
-class _Adam(_Sgd):
-    """Adam at torch's defaults on stacked weights (Kingma and Ba 2015, algorithm 1)."""
-
-    def __init__(self, weights: list[Tensor]):
-        super().__init__(weights, momentum=0.0)
-        self.state = [[torch.zeros_like(w) for w in weights] for _ in range(2)]
-        self.steps = 0
-
-    @torch.no_grad()
-    def __call__(self, gradients: Sequence[Tensor], lr: Tensor) -> None:
-        self.steps += 1
-        means, squares = self.state
-        torch._foreach_lerp_(means, gradients, 0.1)
-        torch._foreach_mul_(squares, 0.999)
-        torch._foreach_addcmul_(squares, gradients, gradients, 0.001)
-        correction = (1 - 0.999**self.steps) ** 0.5
-        for w, m, v in zip(self.weights, means, squares):
-            pace = lr.view(-1, *[1] * (w.ndim - 1)) / (1 - 0.9**self.steps)
-            w.sub_(pace * m / (v.sqrt().div_(correction).add_(1e-8)))
+def _optimizer(optimizer: Any, momentum: float) -> Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]:
+    if _check.number("momentum", momentum, low=0.0, high=1.0) == 1:
+        raise ValueError(f"momentum must be at least 0 and below 1; got {momentum!r}")
+    if isinstance(optimizer, torch.optim.Optimizer) or not callable(optimizer):
+        if not isinstance(optimizer, str):
+            raise TypeError(f"optimizer must be 'sgd', 'adam' or a function from the parameters; got {optimizer!r}")
+        _check.one_of("optimizer", optimizer, ("sgd", "adam"))
+    if optimizer == "sgd":
+        return partial(torch.optim.SGD, momentum=momentum)
+    if momentum:
+        kind = "Adam, which has its own" if optimizer == "adam" else "an optimizer of your own: give it there"
+        raise ValueError(f"momentum must be 0 with {kind}; got {momentum!r}")
+    return torch.optim.Adam if optimizer == "adam" else optimizer
 
 
-def _alone(make_model, data, loss_fn, lrs, size, seeds, steps, momentum, optimizer, device, bar) -> np.ndarray:
-    """As `_together`, one run after another."""
-    make = partial(torch.optim.SGD, momentum=momentum) if optimizer == "sgd" else torch.optim.Adam
-    losses = np.full((len(lrs), steps), np.inf, dtype=np.float32)
-    for row, lr, seed in zip(losses, lrs, seeds):
-        torch.manual_seed(seed)
-        trainer = Trainer(make_model(), data, loss_fn, make, lr, size, device, precision="fp32", seed=seed)
-        try:
-            for step in trainer.run(steps):
-                row[step.index] = step.loss
-        except Divergence:
-            pass  # what is left of the row stays infinite
-        bar.update(steps)
-    return losses
+def _hidden(rate: Any) -> list[plateau]:
+    """The plateaus within a schedule, which cannot be copied with it."""
+    return plateaus(rate) if callable(rate) and not isinstance(rate, plateau) else []
 
 
-def _stackable(model: nn.Module, data: Dataset, loss_fn: Callable[[Tensor, Tensor], Tensor]) -> bool:
-    """Whether many copies can be trained as one: it keeps nothing but weights, draws nothing, and vmap understands it."""
-    if any(True for _ in model.buffers()) or any(isinstance(m, nn.modules.dropout._DropoutNd) for m in model.modules()):
-        return False
-    weights = {name: p.detach()[None] for name, p in model.named_parameters()}
-    try:
-        each = vmap(lambda p, x, y: loss_fn(functional_call(model, p, (x,)), y))
-        return each(weights, data.inputs[None, :2], data.targets[None, :2]).shape == (1,)
-    except (RuntimeError, ValueError, TypeError, IndexError):
-        return False  # alone, the same fault gets Trainer's own error
+def _stacks(rates: list, seeds: list[int], width: int) -> Iterator[list[tuple[int, int]]]:
+    """Which (rate, seed) are trained together; what reacts to one run's losses is alone."""
+    members = list(product(range(len(rates)), range(len(seeds))))
+    free = [member for member in members if not _hidden(rates[member[0]])]
+    yield from (free[k : k + width] for k in range(0, len(free), width))
+    yield from ([member] for member in members if member not in free)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A sweep against each of its runs trained alone."""
 
+import warnings
 from functools import partial
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from gdlib import Divergence, Sweep, Trainer, data, models, schedules, sweep
+from gdlib import Divergence, Sweep, Trainer, data, models, optim, schedules, sweep
 
 train = data.digits().train
 make_model = partial(models.mlp, 64, 16, 10)
@@ -16,6 +17,9 @@ grid = partial(sweep, make_model, train, nn.functional.cross_entropy)
 
 def decay(peak):
     return lambda step: peak / (1 + step)
+
+
+BATCH_NORM = "torch.vmap does not know BatchNorm1d"
 
 
 def noisy_model():
@@ -36,10 +40,15 @@ def noisy_model():
 )
 def test_every_run_is_that_of_the_trainer(make_model, momentum, schedule, optimizer):
     lrs = [0.05, 0.5] if optimizer == "sgd" else [1e-3, 1e-2]
-    runs = sweep(
-        make_model, train, nn.functional.cross_entropy, lr=lrs, batch_size=[8, 32], steps=30, momentum=momentum,
-        schedule=schedule, seeds=[0, 3], optimizer=optimizer, at_once=3,
-    )  # fmt: skip
+    with warnings.catch_warnings(record=True) as told:
+        runs = sweep(
+            make_model, train, nn.functional.cross_entropy, lr=lrs, batch_size=[8, 32], steps=30, momentum=momentum,
+            schedule=schedule, seeds=[0, 3], optimizer=optimizer, at_once=3,
+        )  # fmt: skip
+    reasons = [str(warning.message) for warning in told]
+    assert reasons == (
+        [f"the runs of this sweep are trained one after another: {BATCH_NORM}"] if make_model is noisy_model else []
+    )
     assert runs.losses.shape == (2, 2, 2, 30)
     for i, j, s in np.ndindex(2, 2, 2):
         torch.manual_seed(int(runs.seeds[s]))
@@ -53,6 +62,155 @@ def test_every_run_is_that_of_the_trainer(make_model, momentum, schedule, optimi
             seed=int(runs.seeds[s]),
         )
         np.testing.assert_allclose(runs.losses[i, j, s], trainer.fit(30).loss, rtol=1e-3)
+
+
+def trained(model, lr, seed, steps, batch_size=16, **settings):
+    """The trainer's losses, and the trainer."""
+    torch.manual_seed(seed)
+    trainer = Trainer(model(), train, nn.functional.cross_entropy, lr=lr, batch_size=batch_size, seed=seed, **settings)
+    return trainer.fit(steps).loss, trainer
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        partial(torch.optim.SGD, momentum=0.9, nesterov=True, weight_decay=0.1),
+        partial(torch.optim.SGD, momentum=0.9, dampening=0.5),
+        partial(torch.optim.Adam, betas=(0.8, 0.95), weight_decay=0.1),
+        partial(torch.optim.AdamW, weight_decay=0.3),
+        partial(torch.optim.AdamW, amsgrad=True),
+        partial(optim.SGD, momentum=0.8, weight_decay=0.1),
+        partial(optim.AdamW, beta2=0.9, weight_decay=0.3),
+        optim.ScheduleFree,
+        optim.Muon,
+        torch.optim.RMSprop,
+    ],
+    ids=str,
+)
+def test_any_optimizer_with_schedules_and_clipping(optimizer):
+    rates = [0.01, schedules.cosine(0.03, 60), schedules.warmup(schedules.constant(0.02), 10)]
+    runs = grid(lr=rates, batch_size=[16], steps=60, seeds=[0, 3], optimizer=optimizer, clip_norm=1.0)
+    assert runs.lr.tolist() == [0.01, 0.03, 0.02]
+    for i, s in np.ndindex(3, 2):
+        alone, _ = trained(make_model, rates[i], int(runs.seeds[s]), 60, optimizer=optimizer, clip_norm=1.0)
+        np.testing.assert_allclose(runs.losses[i, 0, s], alone, rtol=2e-3 if optimizer is not optim.Muon else 5e-2)
+
+
+@pytest.mark.parametrize(
+    "rate", [schedules.plateau(0.5, factor=0.3, patience=1, every=2), None], ids=["bare", "hidden"]
+)
+def test_a_plateau_in_lr_is_fresh_for_every_run(rate):
+    bare = schedules.plateau(0.5, factor=0.3, patience=1, every=2)
+    rate = rate or schedules.warmup(bare, 3)
+    runs = grid(lr=[rate, 0.1], batch_size=[8, 16], steps=40, seeds=[0, 1])
+    assert bare.state_dict() == schedules.plateau(0.5, factor=0.3, patience=1, every=2).state_dict()
+    for j, s in np.ndindex(2, 2):
+        fresh = schedules.plateau(0.5, factor=0.3, patience=1, every=2)
+        fresh = fresh if isinstance(rate, schedules.plateau) else schedules.warmup(fresh, 3)
+        alone, _ = trained(make_model, fresh, s, 40, batch_size=int(runs.batch_size[j]))
+        np.testing.assert_allclose(runs.losses[0, j, s], alone, rtol=1e-3)
+
+
+@pytest.mark.parametrize("model", [make_model, noisy_model], ids=["stacked", "alone"])
+@pytest.mark.filterwarnings("ignore:the runs of this sweep")
+def test_losses_on_held_out_data(model, tmp_path):
+    test = data.digits().test
+    runs = sweep(
+        model,
+        train,
+        nn.functional.cross_entropy,
+        [0.1, 0.5],
+        [16],
+        70,
+        seeds=[0, 2],
+        evaluation=test,
+        evaluate_every=30,
+    )
+    assert runs.evaluated.tolist() == [30, 60, 70]
+    for i, s in np.ndindex(2, 2):
+        for k, steps in enumerate(runs.evaluated):
+            _, trainer = trained(model, runs.lr[i], int(runs.seeds[s]), int(steps))
+            assert runs.evaluations[i, 0, s, k] == pytest.approx(trainer.evaluate(test)["loss"], rel=1e-3)
+    runs.save(tmp_path / "runs.npz")
+    np.testing.assert_array_equal(Sweep.load(tmp_path / "runs.npz").evaluations, runs.evaluations)
+    assert sweep(model, train, nn.functional.cross_entropy, [0.1], [16], 5, evaluation=test).evaluated.tolist() == [5]
+
+
+class Peculiar(nn.Module):
+    """Frozen random features, parameters that nothing uses, and a residual, which autograd adds up in place."""
+
+    def __init__(self):
+        super().__init__()
+        self.features, self.unused = nn.Linear(64, 32).requires_grad_(False), nn.Linear(3, 3)
+        self.inner, self.out = nn.Linear(32, 32), nn.Linear(32, 10)
+        self.register_buffer("scale", torch.rand(32))
+
+    def forward(self, x):
+        x = self.features(x).relu() * self.scale
+        return self.out(x + self.inner(x).relu_())
+
+
+def test_frozen_layers_are_those_of_the_runs_own_seed():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it is stacked
+        runs = sweep(
+            Peculiar, train, nn.functional.cross_entropy, [0.1, 0.3], [16], 60, seeds=[0, 3],
+            optimizer=partial(torch.optim.AdamW, weight_decay=0.5),
+        )  # fmt: skip
+    for i, s in np.ndindex(2, 2):
+        alone, _ = trained(
+            Peculiar, runs.lr[i], int(runs.seeds[s]), 60, optimizer=partial(torch.optim.AdamW, weight_decay=0.5)
+        )
+        np.testing.assert_allclose(runs.losses[i, 0, s], alone, rtol=5e-3)
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.out = nn.GRU(8, 8, batch_first=True), nn.Linear(8, 10)
+
+    def forward(self, x):
+        return self.out(self.rnn(x.view(-1, 8, 8))[0][:, -1])
+
+
+class Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Linear(64, 10)
+        self.register_buffer("seen", torch.zeros(()))
+
+    def forward(self, x):
+        self.seen += len(x)
+        return self.out(x)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (Recurrent, "torch.vmap does not know GRU"),
+        (lambda: nn.Sequential(nn.Linear(64, 10), nn.Dropout(0.5)), "random"),
+        (Counting, "buffers change|vmap"),
+    ],
+    ids=["gru", "dropout", "counter"],
+)
+def test_what_cannot_be_stacked_is_trained_alone_and_says_why(model, reason):
+    with pytest.warns(UserWarning, match=f"one after another: .*({reason})"):
+        runs = sweep(model, train, nn.functional.cross_entropy, [0.1], [8], 10, seeds=[1])
+    alone, _ = trained(model, 0.1, 1, 10, batch_size=8)
+    np.testing.assert_allclose(runs.losses[0, 0, 0], alone, rtol=1e-5)
+
+
+def test_torch_data_sets_and_losses_of_sum_and_count():
+    items = torch.utils.data.TensorDataset(train.inputs, train.targets)
+    with pytest.warns(UserWarning, match="its data are not two tensors"):
+        runs = sweep(make_model, items, nn.functional.cross_entropy, [0.1], [8], 10)
+    np.testing.assert_allclose(runs.losses, grid(lr=[0.1], batch_size=[8], steps=10).losses, rtol=1e-4)
+
+    def summed(outputs, targets):
+        return nn.functional.cross_entropy(outputs, targets, reduction="sum"), len(targets)
+
+    counted = sweep(make_model, train, summed, [0.1], [8], 10)
+    np.testing.assert_allclose(counted.losses, runs.losses, rtol=1e-4)
 
 
 def test_a_diverged_run_is_infinite_from_there_on_and_alone():
@@ -143,6 +301,18 @@ def test_progress_shows_a_bar(capfd):
         ({"seeds": []}, ValueError, "seeds must hold"),
         ({"steps": 0}, ValueError, "steps"),
         ({"momentum": 2}, ValueError, "momentum"),
+        ({"momentum": 1}, ValueError, "momentum must be at least 0 and below 1; got 1"),
+        (
+            {"momentum": 0.5, "optimizer": torch.optim.AdamW},
+            ValueError,
+            "momentum must be 0 with an optimizer of your own",
+        ),
+        ({"optimizer": 3}, TypeError, "optimizer must be 'sgd', 'adam' or a function"),
+        ({"lr": [lambda step: -0.1]}, ValueError, r"lr\(step\) must be a finite number of at least 0; got -0.1"),
+        ({"lr": [lambda step: 0.1], "schedule": decay}, ValueError, "schedule must be None where lr holds schedules"),
+        ({"schedule": lambda lr: lambda step: -lr}, ValueError, r"lr\(step\) must be a finite number of at least 0"),
+        ({"evaluate_every": 3}, ValueError, "evaluation must be given, for evaluate_every=3"),
+        ({"clip_norm": 0}, ValueError, "clip_norm must be a positive finite number"),
         ({"optimizer": "lion"}, ValueError, "optimizer must be one of 'sgd', 'adam'; got 'lion'"),
         ({"optimizer": "adam", "momentum": 0.9}, ValueError, "momentum must be 0 with Adam"),
         ({"at_once": 0}, ValueError, "at_once"),

@@ -1,0 +1,119 @@
+"""Optimisers for many runs at once: the first dimension of every weight is the run, and each run has a rate of its own."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gdlib import optim
+
+Make = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+def rule(make: Make, model: nn.Module, weights: list[Tensor]) -> "Rule":
+    """What ``make`` does to the parameters of one model, done to stacked ``weights``.
+
+    SGD, Adam and AdamW, torch's and `gdlib.optim`'s, are written out below for all runs at once. Of any other there is one for each run.
+    """
+    made = make([p for p in model.parameters() if p.requires_grad])
+    if len(made.param_groups) == 1:
+        group = made.param_groups[0]
+        plain = not any(group.get(name) for name in ("maximize", "amsgrad", "decoupled_weight_decay", "lr_scale"))
+        if type(made) in (torch.optim.SGD, optim.SGD) and plain and not group.get("dampening"):
+            return Sgd(weights, group["momentum"], group["weight_decay"], group["nesterov"])
+        if type(made) is torch.optim.Adam and plain:
+            return Adam(weights, *group["betas"], group["eps"], decay=group["weight_decay"], decoupled=False)
+        if type(made) is torch.optim.AdamW and not group["maximize"] and not group["amsgrad"]:
+            return Adam(weights, *group["betas"], group["eps"], decay=group["weight_decay"], decoupled=True)
+        if type(made) is optim.AdamW:
+            betas = group["beta1"], group["beta2"]
+            return Adam(weights, *betas, group["eps"], decay=group["weight_decay"], decoupled=True)
+    return Each(weights, make)
+
+
+class Rule:
+    """Changes ``weights``, a list of stacked tensors, in place; ``lr`` holds the rates, shaped to multiply each of them."""
+
+    def __init__(self, weights: list[Tensor]):
+        self.weights, self.state = weights, []
+
+    def __call__(self, gradients: Sequence[Tensor], lr: Sequence[Tensor]) -> None:
+        raise NotImplementedError
+
+    def keep(self, alive: Tensor) -> list[Tensor]:
+        """Drop the runs that are not ``alive``; the weights that are left, to be used from now on."""
+        self.weights = [w[alive] for w in self.weights]
+        self.state = [[t[alive] for t in tensors] for tensors in self.state]
+        return self.weights
+
+
+class Sgd(Rule):
+    """SGD with momentum, plain or Nesterov's, and weight decay in the gradient."""
+
+    def __init__(self, weights: list[Tensor], momentum: float = 0.0, decay: float = 0.0, nesterov: bool = False):
+        super().__init__(weights)
+        self.momentum, self.decay, self.nesterov = momentum, decay, nesterov
+        self.state = [[torch.zeros_like(w) for w in weights]] if momentum else []
+
+    def __call__(self, gradients: Sequence[Tensor], lr: Sequence[Tensor]) -> None:
+        if self.decay:
+            gradients = torch._foreach_add(gradients, self.weights, alpha=self.decay)
+        if self.momentum:
+            torch._foreach_mul_(self.state[0], self.momentum)
+            torch._foreach_add_(self.state[0], gradients)
+            ahead = self.nesterov
+            gradients = torch._foreach_add(gradients, self.state[0], alpha=self.momentum) if ahead else self.state[0]
+        torch._foreach_addcmul_(self.weights, gradients, lr, value=-1)
+
+
+class Adam(Rule):
+    """Adam (Kingma and Ba 2015, algorithm 1), with decay in the gradient or decoupled from it (Loshchilov and Hutter 2019)."""
+
+    def __init__(self, weights: list[Tensor], beta1: float, beta2: float, eps: float, *, decay: float, decoupled: bool):
+        super().__init__(weights)
+        self.beta1, self.beta2, self.eps, self.decay, self.decoupled = beta1, beta2, eps, decay, decoupled
+        self.state = [[torch.zeros_like(w) for w in weights] for _ in range(2)]
+        self.steps = 0
+
+    def __call__(self, gradients: Sequence[Tensor], lr: Sequence[Tensor]) -> None:
+        self.steps += 1
+        if self.decay and self.decoupled:
+            torch._foreach_mul_(self.weights, [1 - self.decay * rate for rate in lr])
+        elif self.decay:
+            gradients = torch._foreach_add(gradients, self.weights, alpha=self.decay)
+        means, squares = self.state
+        torch._foreach_lerp_(means, gradients, 1 - self.beta1)
+        torch._foreach_mul_(squares, self.beta2)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - self.beta2)
+        below = torch._foreach_sqrt(squares)
+        torch._foreach_div_(below, (1 - self.beta2**self.steps) ** 0.5)
+        torch._foreach_add_(below, self.eps)
+        torch._foreach_div_(below, [rate / (self.beta1**self.steps - 1) for rate in lr])
+        torch._foreach_addcdiv_(self.weights, means, below)
+
+
+class Each(Rule):
+    """One optimizer for each run, whose parameters are views of the stacked weights."""
+
+    def __init__(self, weights: list[Tensor], make: Make):
+        super().__init__(weights)
+        self.runs = [[nn.Parameter(w[r]) for w in weights] for r in range(len(weights[0]))]
+        self.optimizers = [make(parameters) for parameters in self.runs]
+
+    def __call__(self, gradients: Sequence[Tensor], lr: Sequence[Tensor]) -> None:
+        rates = lr[0].flatten().tolist()
+        for r, (parameters, optimizer) in enumerate(zip(self.runs, self.optimizers)):
+            for p, g in zip(parameters, gradients):
+                p.grad = g[r]
+            for group in optimizer.param_groups:
+                group["lr"] = rates[r] * group.get("lr_scale", 1.0)
+            with torch.enable_grad():
+                optimizer.step()
+
+    def keep(self, alive: Tensor) -> list[Tensor]:
+        weights, here = super().keep(alive), alive.nonzero().flatten().tolist()
+        self.runs, self.optimizers = [self.runs[r] for r in here], [self.optimizers[r] for r in here]
+        for r, parameters in enumerate(self.runs):
+            for p, w in zip(parameters, weights):
+                p.data = w[r]
+        return weights

@@ -1,0 +1,253 @@
+"""Many runs of one batch size, trained as one: their weights lie in one tensor, with a dimension for the run."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from tqdm.auto import tqdm
+
+from gdlib import _check
+from gdlib.choosing import _rules, _tape
+from gdlib.data import Dataset, batch_indices
+from gdlib.models import evaluating
+from gdlib.schedules import Schedule, plateaus
+from gdlib.training import Divergence, Trainer
+
+BLOCK = 64  # steps whose batches are looked up together; between blocks, runs that have diverged leave the stack
+WORTH = 40  # steps from which on it pays to record the step first
+ROWS = 4096  # samples, over all runs, that are evaluated at a time
+
+
+class Run(NamedTuple):
+    """One run of a plan."""
+
+    lr: Schedule
+    seed: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all runs of a sweep have in common."""
+
+    make_model: Callable[[], nn.Module]
+    data: Any
+    loss_fn: Callable
+    optimizer: _rules.Make
+    steps: int
+    clip_norm: float | None
+    device: torch.device
+    evaluation: Any
+    marks: tuple[int, ...]  # steps after which it is evaluated on
+
+    def started(self, seed: int) -> nn.Module:
+        torch.manual_seed(seed)
+        return self.make_model().to(self.device).train()
+
+
+def alone(plan: Plan, runs: Sequence[Run], batch_size: int, bar: tqdm) -> tuple[np.ndarray, np.ndarray]:
+    """Losses, ``(runs, steps)``, and losses on the evaluation set, ``(runs, marks)``, of one run after another."""
+    losses = np.full((len(runs), plan.steps), np.inf, dtype=np.float32)
+    judged = np.full((len(runs), len(plan.marks)), np.inf, dtype=np.float32)
+    for r, run in enumerate(runs):
+        trainer = Trainer(
+            plan.started(run.seed), plan.data, plan.loss_fn, plan.optimizer, lr=run.lr, batch_size=batch_size,
+            device=plan.device, precision="fp32", clip_norm=plan.clip_norm, seed=run.seed,
+        )  # fmt: skip
+        try:
+            for step in trainer.run(plan.steps):
+                losses[r, step.index] = step.loss
+                if step.index + 1 in plan.marks:
+                    judged[r, plan.marks.index(step.index + 1)] = trainer.evaluate(plan.evaluation)["loss"]
+        except Divergence:
+            pass  # what is left of the row stays infinite
+        bar.update(plan.steps)
+    return losses, judged
+
+
+def why_alone(plan: Plan) -> str | None:
+    """Why runs cannot be stacked; ``None`` where they can: a stack of two gives the losses and gradients of each by itself."""
+    if not isinstance(plan.data, Dataset) or not all(
+        isinstance(x, Tensor) for x in (plan.data.inputs, plan.data.targets)
+    ):
+        return "its data are not two tensors"
+    if isinstance(plan.optimizer, torch.optim.Optimizer):
+        return "its optimizer is not a function"
+    models = [plan.started(seed) for seed in (0, 1)]
+    kinds = {
+        type(m).__name__
+        for m in models[0].modules()
+        if isinstance(m, (nn.RNNBase, nn.RNNCellBase, nn.modules.batchnorm._BatchNorm))
+    }
+    if kinds:
+        return f"torch.vmap does not know {', '.join(sorted(kinds))}"
+    rows = torch.arange(min(4, len(plan.data)), device=plan.device)
+    x, y = plan.data.inputs[rows], plan.data.targets[rows]
+    try:
+        stack = _Stack(plan, {0: models[0], 1: models[1]}, [0, 1])
+        each, *gradients = stack.gradients(*stack.weights, *stack.fixed, torch.stack([x, x]), torch.stack([y, y]))
+        before = [{name: b.clone() for name, b in model.named_buffers()} for model in models]
+        for r, model in enumerate(models):
+            loss = mean(plan.loss_fn(model(x), y))
+            alone = torch.autograd.grad(loss, [model.get_parameter(name) for name in stack.names])
+            if any(not torch.equal(b, before[r][name]) for name, b in model.named_buffers()):
+                return "its buffers change while it trains"
+            pairs = [(each[r], loss), *((g[r], a) for g, a in zip(gradients, alone))]
+            if not all(torch.allclose(a, b, rtol=1e-3, atol=1e-6, equal_nan=True) for a, b in pairs):
+                return "stacked, it does not compute what it computes alone"
+    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        return f"torch.vmap says: {said[0][:200]}"
+    return None
+
+
+def mean(loss: Any) -> Tensor:
+    """The mean of what a loss returned: that, or a sum and a count."""
+    return loss[0] / loss[1] if isinstance(loss, tuple) else loss
+
+
+class _Stack:
+    """The weights of models with these seeds, and the losses of all of them."""
+
+    def __init__(self, plan: Plan, started: dict[int, nn.Module], seeds: list[int]):
+        self.model, self.loss_fn, self.seeds = started[seeds[0]], plan.loss_fn, seeds
+        tensors = {seed: {**dict(m.named_parameters()), **dict(m.named_buffers())} for seed, m in started.items()}
+        rows = torch.arange(min(2, len(plan.data)), device=plan.device)
+        trained = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        loss = mean(plan.loss_fn(self.model(plan.data.inputs[rows]), plan.data.targets[rows]))
+        used = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
+        self.names = [name for name, g in zip(trained, used) if g is not None]  # torch's optimizers skip the others too
+        first, others = tensors[seeds[0]], list(tensors.values())
+        rest = [name for name in first if name not in self.names]
+        self.own = [name for name in rest if not all(torch.equal(t[name], first[name]) for t in others)]
+        self.common = {name: first[name].detach() for name in rest if name not in self.own}
+        self.weights, self.fixed = (
+            [torch.stack([tensors[seed][name].detach() for seed in seeds]) for name in names]
+            for names in (self.names, self.own)
+        )
+        self.each = vmap(self._loss)
+        self.each_on_one = vmap(self._loss, in_dims=(0, None, None))
+
+    def _loss(self, tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+        return mean(self.loss_fn(functional_call(self.model, {**self.common, **tensors}, (x,)), y))
+
+    def _named(self, tensors: Sequence[Tensor]) -> dict[str, Tensor]:
+        return dict(zip((*self.names, *self.own), tensors))
+
+    def gradients(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """The loss of each run, and the gradients of the weights; takes weights, fixed tensors, inputs and targets."""
+        *state, x, y = tensors
+        n = len(self.names)
+        weights = [w.detach().requires_grad_() for w in state[:n]]
+        with torch.enable_grad():
+            each = self.each(self._named((*weights, *state[n:])), x, y)
+            return each.detach(), *torch.autograd.grad(each.sum(), weights)
+
+    @torch.no_grad()
+    def evaluate(self, data: Dataset) -> Tensor:
+        """The mean loss of each run."""
+        total, tensors = 0.0, self._named((*self.weights, *self.fixed))
+        with evaluating(self.model):
+            for rows in torch.arange(len(data), device=data.inputs.device).split(max(1, ROWS // len(self.seeds))):
+                each = self.each_on_one(tensors, data.inputs[rows], data.targets[rows])
+                total = total + each.double() * (len(rows) / len(data))
+        return total
+
+
+def together(plan: Plan, runs: Sequence[Run], batch_size: int, bar: tqdm) -> tuple[np.ndarray, np.ndarray]:
+    """As `alone`, all runs at once."""
+    stack = _Stack(
+        plan, {seed: plan.started(seed) for seed in dict.fromkeys(r.seed for r in runs)}, [r.seed for r in runs]
+    )
+    update = _rules.rule(plan.optimizer, stack.model, stack.weights)
+    losses = torch.full((len(runs), plan.steps), torch.inf)
+    judged = torch.full((len(runs), len(plan.marks)), torch.inf)
+    here, gradients = list(range(len(runs))), None  # which runs are still in the stack, and what gives their gradients
+    for begin, end in _blocks(plan.steps, plan.marks):
+        batches = _batches(plan.data, begin, end, batch_size, stack.seeds)
+        if gradients is None:
+            gradients = stack.gradients
+            if plan.steps - begin >= WORTH and end - begin > 1:
+                state = (*stack.weights, *stack.fixed)
+                examples = ((*state, *_pick(plan.data, batches[k], batch_size)) for k in (0, 1))
+                gradients = _tape.record(stack.gradients, *examples) or stack.gradients
+        seen = _steps(plan, stack, update, gradients, [runs[r].lr for r in here], (begin, end), batches, batch_size)
+        finite = seen.isfinite().cumprod(1).bool()  # a run that came back from infinity would still have diverged
+        bar.update((end - begin) * len(runs))
+        losses[here, begin:end] = seen.masked_fill(~finite, torch.inf)
+        alive = finite.all(1)
+        if not alive.all():
+            here, gradients = [r for r, lives in zip(here, alive.tolist()) if lives], None
+            if not here:
+                bar.update((plan.steps - end) * len(runs))
+                break
+            alive = alive.to(plan.device)
+            stack.weights, stack.fixed = update.keep(alive), [t[alive] for t in stack.fixed]
+            stack.seeds = [runs[r].seed for r in here]
+        if end in plan.marks:
+            found = stack.evaluate(plan.evaluation).float().cpu()
+            judged[here, plan.marks.index(end)] = found.masked_fill(~found.isfinite(), torch.inf)
+    return losses.numpy(), judged.numpy()
+
+
+def _blocks(steps: int, marks: tuple[int, ...]) -> list[tuple[int, int]]:
+    ends = sorted({*range(BLOCK, steps, BLOCK), *marks, steps})
+    return list(zip([0, *ends], ends))
+
+
+def _batches(data: Dataset, begin: int, end: int, size: int, seeds: list[int]) -> Tensor:
+    """Which samples the runs take, ``(steps, runs * size)``."""
+    order = list(dict.fromkeys(seeds))
+    device = data.inputs.device
+    rows = [batch_indices(len(data), begin * size, (end - begin) * size, seed, device) for seed in order]
+    rows = torch.stack([r.view(end - begin, size) for r in rows], 1)
+    return rows[:, [order.index(seed) for seed in seeds]].flatten(1)
+
+
+def _pick(data: Dataset, rows: Tensor, size: int) -> list[Tensor]:
+    return [side.index_select(0, rows).unflatten(0, (-1, size)) for side in (data.inputs, data.targets)]
+
+
+@torch.no_grad()
+def _steps(
+    plan: Plan, stack: _Stack, update: _rules.Rule, gradients: Callable, schedules: list[Schedule], block: tuple[int, int],
+    batches: Tensor, size: int,
+) -> Tensor:  # fmt: skip
+    """The losses of a block of steps, ``(runs, steps)``."""
+    begin, end = block
+    reacting = [[p for p in plateaus(schedule) if p.watch == "loss"] for schedule in schedules]
+    known = None if any(reacting) else _rates(schedules, range(begin, end), stack.weights)
+    seen = torch.empty(end - begin, len(schedules), device=plan.device)
+    for k, rows in enumerate(batches):
+        state = (*stack.weights, *stack.fixed)
+        seen[k], *slopes = gradients(*state, *_pick(plan.data, rows, size))
+        if plan.clip_norm is not None:
+            slopes = _clipped(slopes, plan.clip_norm)
+        update(
+            slopes,
+            [rate[k] for rate in known] if known else [r[0] for r in _rates(schedules, [begin + k], stack.weights)],
+        )
+        if any(reacting):
+            for told, loss in zip(reacting, seen[k].tolist()):
+                for schedule in told:
+                    schedule.observe(loss)
+    return seen.T.float().cpu()
+
+
+def _rates(schedules: list[Schedule], steps: Sequence[int], weights: list[Tensor]) -> list[Tensor]:
+    """The rates, ``(steps, runs)``, shaped to multiply each of the weights."""
+    rates = torch.tensor([[schedule(step) for schedule in schedules] for step in steps], dtype=torch.float64)
+    for wrong in rates[~(rates.isfinite() & (rates >= 0))].tolist():
+        _check.number("lr(step)", wrong, low=0.0)
+    rates = rates.to(weights[0].device, weights[0].dtype)
+    return [rates.view(*rates.shape, *[1] * (w.ndim - 1)) for w in weights]
+
+
+def _clipped(gradients: Sequence[Tensor], norm: float) -> list[Tensor]:
+    """As ``clip_grad_norm_`` does it, each run's by its own norm."""
+    norms = sum(g.square().flatten(1).sum(1) for g in gradients).sqrt()
+    factor = (norm / (norms + 1e-6)).clamp(max=1.0)
+    return [g * factor.view(-1, *[1] * (g.ndim - 1)) for g in gradients]
