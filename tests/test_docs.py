@@ -11,16 +11,7 @@ PAGES = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "book" / "appen
 MODULES = re.findall(r"automodule:: gdlib\.(\S+)\n   :members:(?:\n   :exclude-members: (.*))?", PAGES)
 WIDGETS = re.findall(r"autoclass:: gdlib\.widgets\.(\w+)\.(\w+)", PAGES)
 INSIDE = {"training.checkpoint", "training.distributed"}  # parts of the trainer: functions to be read, not called
-PRIVATE = {
-    "_check",
-    "__main__",
-    "diagnose",
-    "choosing._rules",
-    "choosing._stack",
-    "choosing._tape",
-    "training.loading",
-    "drawing._report",
-}
+PRIVATE = {"_check", "__main__", "diagnose", "training.loading", "drawing._report"}
 
 
 def public(module: str, left_out: str) -> list[ast.stmt]:
