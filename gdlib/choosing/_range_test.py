@@ -1,13 +1,9 @@
 """The learning-rate range test: raise the rate step by step and watch the loss (Smith 2017, section 3.3)."""
 
-import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from tqdm.auto import tqdm
 
 from gdlib import _check
@@ -86,6 +82,7 @@ def range_test(
         TypeError, ValueError: if an argument is not what is said above, or the loss is not finite at ``min_lr``.
 
     Example:
+        >>> import torch
         >>> from gdlib import Trainer, data, models
         >>> _ = torch.manual_seed(0)
         >>> train = data.digits().train
@@ -117,23 +114,15 @@ def range_test(
     return RangeTest(curve.lrs, losses[: len(curve.lrs)], curve.smoothed, suggestion, reason)
 
 
-@contextmanager
-def _probing(trainer: "Trainer") -> Iterator["Trainer"]:
-    """A trainer to be spoiled; afterwards, all is as before."""
-    devices = [trainer.device] if trainer.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        yield copy.deepcopy(trainer, {id(trainer.data): trainer.data})
-
-
 def _losses(trainer: "Trainer", lr: "Schedule", steps: int, bar: tqdm, may_stop: bool = False) -> np.ndarray:
     """The losses of the next steps at these rates, up to where they run away."""
     from gdlib.training import Divergence
 
     losses: list[float] = []
-    with _probing(trainer) as probe:
-        probe.lr = lr
+    with trainer.scratch():
+        trainer.lr = lr
         try:
-            for step in probe.run(steps):
+            for step in trainer.run(steps):
                 losses.append(step.loss)
                 bar.update()
                 if may_stop and len(losses) >= LEAST + LAST and min(losses[-LAST:]) > max(losses[:-LAST]):
