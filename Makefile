@@ -1,4 +1,4 @@
-# make book | test | check | notebooks [ONLY=path] | serve | lab | bench | clean     (README.md says what each installs)
+# make book | test | check | notebooks [ONLY=path] | serve | lab | pdf | links | bench | clean     (README.md says what each installs)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ EXTRA = $(shell $(PYTHON) -c "import sys, tomllib; p = tomllib.load(open('pyproj
 ONLY ?=
 LAB ?=
 
-.PHONY: help book test check notebooks serve as_somebody lab bench clean
+.PHONY: help book test check notebooks serve as_somebody lab pdf links bench clean
 help:
 	@head -1 Makefile
 
@@ -64,6 +64,12 @@ lab: as_somebody $(VENV)/lab
 
 bench: $(VENV)/bench book
 	@failed=0; for race in sweep trainer recommend pages; do $(BIN)/python tests/benchmarks/$$race.py || failed=1; done; exit $$failed
+
+pdf: book
+	$(BIN)/python book/_tools/pdf.py
+
+links: $(VENV)/book
+	$(BIN)/jupyter-book build book --config _config.yml --toc "$$PWD/_toc.yml" --path-output _build/links --all --builder linkcheck -q
 
 clean:
 	rm -rf $(VENV) _build

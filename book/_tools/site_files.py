@@ -145,7 +145,7 @@ def build_wheel(out: Path) -> None:
 
 def zip_site(out: Path) -> None:
     """The site as one file, and its checksum as ``sha256sum --check`` reads it."""
-    files = sorted(path for path in out.rglob("*") if path.is_file() and not path.name.startswith(ZIP))
+    files = sorted(path for path in out.rglob("*") if path.is_file() and not path.name.startswith(Path(ZIP).stem))
     with zipfile.ZipFile(out / ZIP, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in files:
             entry = zipfile.ZipInfo(f"{ZIP.removesuffix('.zip')}/{path.relative_to(out).as_posix()}", LONG_AGO)

@@ -14,7 +14,12 @@ from conftest import PAGES, ROOT, SITE, Watched
 
 import gdlib
 
+sys.path.insert(0, str(ROOT / "book" / "_tools"))
+import browser as chromium
+import pdf
+
 ZIP = SITE / "training-large-models.zip"
+GENERATED = {"404.html", "genindex.html", "py-modindex.html", "search.html"}
 ADDRESS = "https://somebody.github.io/a-book/"
 
 
@@ -48,7 +53,7 @@ def test_the_zip_holds_the_site_and_its_checksum_is_right():
         assert archive.testzip() is None
         names = {entry.split("/", 1)[1] for entry in archive.namelist()}
     there = {path.relative_to(SITE).as_posix() for path in SITE.rglob("*") if path.is_file()}
-    assert names == there - {ZIP.name, f"{ZIP.name}.sha256"}
+    assert names == there - {ZIP.name, f"{ZIP.name}.sha256", f"{ZIP.stem}.pdf"}
 
 
 def test_the_zip_opens_without_a_server(browser, tmp_path):
@@ -78,11 +83,29 @@ def test_a_lost_reader_finds_the_way_back(context, base, address):
     page.close()
 
 
+def test_the_book_is_printed_as_one_document_whose_links_stay_within_it(tmp_path):
+    """All of it joined, a page and the glossary printed: Chromium takes a minute for all."""
+    every = pdf.pages()
+    assert set(every) == set(PAGES) - GENERATED
+    text = pdf.joined(every)
+    ids = re.findall(r' id="([^"]+)"', text)
+    within = {html.unescape(link) for link in re.findall(r' href="#([^"]+)"', text)}
+    assert len(within) > 400
+    assert within <= set(map(html.unescape, ids))
+    for source in set(re.findall(r'<img[^>]* src="([^"]+)"', text)):
+        assert (SITE / source).is_file()
+    pdf.print_pages(["8-questions/index.html", "appendix/about.html"], tmp_path / "book.pdf", chromium.find())
+    printed = (tmp_path / "book.pdf").read_bytes()
+    assert printed.startswith(b"%PDF-")
+    assert printed.count(b"/Type /Page\n") > 5
+    assert b"/Outlines" in printed
+    assert not (SITE / "print.html").exists()
+
+
 def test_machines_are_told_what_is_where():
     said = (SITE / "llms.txt").read_text(encoding="utf-8")
     listed = re.findall(r"^- \[(.+)\]\((.+)\): (.+)$", said, re.M)
-    generated = {"404.html", "genindex.html", "py-modindex.html", "search.html"}
-    assert {page for _, page, _ in listed} == set(PAGES) - generated
+    assert {page for _, page, _ in listed} == set(PAGES) - GENERATED
     for title, page, text in listed:
         head = (SITE / page).read_text(encoding="utf-8").split("</head>")[0]
         assert f'property="og:title" content="{html.escape(title)}"' in head
