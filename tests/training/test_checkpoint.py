@@ -88,26 +88,28 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_never_been(tmp_path):
     """SIGKILL at random moments, the saving included: the same parameters, buffers and history, bit for bit."""
     rng = random.Random(0)
 
-    def start(folder):
-        command = [sys.executable, str(Path(__file__).with_name("worker.py")), "crash", str(folder), "400"]
+    def start(folder, *wait_at):
+        command = [sys.executable, str(Path(__file__).with_name("worker.py")), "crash", str(folder), "400", *wait_at]
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
         assert process.stdout.readline() == "ready\n"
         return process
 
     for name in ("calm", "killed"):
         (tmp_path / name).mkdir()
     assert start(tmp_path / "calm").wait() == 0
-    kills, reached = 0, []
-    while not (tmp_path / "killed" / "end.pt").exists():
-        process = start(tmp_path / "killed")
-        if kills < 6:
+    reached = []
+    for kill in range(6):  # none can come to its end before it is killed: each waits some 60 steps further on
+        process = start(tmp_path / "killed", str(60 * (kill + 1)))
+        if kill % 2:
+            assert process.stdout.readline() == "waiting\n"
+        else:
             time.sleep(rng.uniform(0.02, 0.5))
-            process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
         if (tmp_path / "killed" / "run.pt").exists():
             reached.append(checkpoint.read(tmp_path / "killed" / "run.pt")["steps_done"])
-    assert kills >= 3
+    assert start(tmp_path / "killed").wait() == 0
     assert reached == sorted(reached)
     assert len(set(reached)) >= 3, "killed on the way, not only at its ends"
     calm, killed = (torch.load(tmp_path / name / "end.pt") for name in ("calm", "killed"))

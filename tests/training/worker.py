@@ -15,7 +15,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 
-from gdlib import Trainer, batching, data, distributed, models, schedules
+from gdlib import History, Trainer, batching, data, distributed, models, schedules
 
 split = data.digits()
 
@@ -38,11 +38,17 @@ def noisy_trainer(**options) -> Trainer:
     )
 
 
-def crash(folder: str, steps: str) -> None:
-    """A run that saves every three steps and goes on from its checkpoint; its end is written to ``end.pt``."""
-    trainer = noisy_trainer(seed=7)
+def crash(folder: str, steps: str, wait_at: str = "-1") -> None:
+    """A run that saves every three steps and goes on from its checkpoint; its end is written to ``end.pt``.
+
+    At step ``wait_at`` it says so and waits, until somebody kills it.
+    """
+    trainer, history = noisy_trainer(seed=7), History()
     print("ready", flush=True)
-    history = trainer.fit(int(steps), checkpoint=Path(folder) / "run.pt", every=3)
+    for step in trainer.run(int(steps), checkpoint=Path(folder) / "run.pt", every=3, history=history):
+        if step.index == int(wait_at):
+            print("waiting", flush=True)
+            sys.stdin.readline()
     torch.save({"model": trainer.model.state_dict(), "history": history.state_dict()}, Path(folder) / "end.pt")
 
 
