@@ -25,6 +25,8 @@ LIVE = [
     for page in PAGES
     if 'type="application/vnd.jupyter.widget-view+json"' in (SITE / page).read_text(encoding="utf-8")
 ]
+PATIENCE = 600_000
+"""Milliseconds that a test waits for a page: a busy machine may need some minutes, and only one that hangs needs more."""
 SLIDERS = ".jupyter-widgets input[type=range]"
 
 
@@ -61,6 +63,7 @@ def browser() -> Iterator[Browser]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """One reader for all tests, so that scripts come from the cache; what differs is set for each page."""
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
     yield context
     context.close()
 
@@ -71,6 +74,7 @@ class Watched:
     def __init__(self, context: BrowserContext, base: str, theme: str | None = None, width: int = 1280):
         self.base = base
         self.page: Page = context.new_page()
+        self.page.set_default_timeout(PATIENCE)
         self.wrong: list[str] = []
         self.page.set_viewport_size({"width": width, "height": 900})
         if theme:

@@ -26,7 +26,7 @@ def settled(watched: Watched) -> None:
     if page.locator("script[type='application/vnd.jupyter.widget-view+json']").count():
         page.wait_for_selector(".gd canvas")
         page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0")
-    page.wait_for_function(f"() => {UNSET} === 0", timeout=120_000)
+    page.wait_for_function(f"() => {UNSET} === 0")
     watched.settle()
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, SITE, Watched, call, serve
+from conftest import PATIENCE, ROOT, SITE, Watched, call, serve
 from nbclient import NotebookClient
 
 from gdlib import descent, problems, sweep, widgets
@@ -222,7 +223,7 @@ COCKPIT = """
 import torch
 from gdlib import Trainer, data, models, widgets
 trainer = Trainer(models.mlp(64, 16, 10), data.digits().train, torch.nn.functional.cross_entropy, device="cpu")
-cockpit = widgets.Cockpit(trainer, lr=0.01, batch_size=32, steps=1_000_000)
+cockpit = widgets.Cockpit(trainer, lr=0.01, batch_size=32, steps=10**9)
 cockpit
 """
 
@@ -256,7 +257,7 @@ def lab(tmp_path_factory):
     )  # fmt: skip
     base = f"http://127.0.0.1:{port}/"
     try:
-        for _ in range(240):
+        while True:
             try:
                 urllib.request.urlopen(base + "api", timeout=2).read()
                 break
@@ -266,34 +267,33 @@ def lab(tmp_path_factory):
         yield base
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait()
 
 
 def test_in_jupyterlab_the_sliders_are_pythons_values(lab, browser):
     """A slider moved in the browser is seen by Python, a value set in Python moves the drawing, and the button trains."""
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(PATIENCE)
     page.goto(lab + "lab/tree/live.ipynb?reset")
     cells = page.locator(".jp-Notebook .jp-CodeCell")
-    cells.first.wait_for(timeout=60_000)
+    cells.first.wait_for()
 
     def run(index: int) -> None:
-        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
-        for _ in range(20):  # while the page is still starting, the keys can be lost
+        page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+        prompt = cells.nth(index).locator(".jp-InputPrompt").first
+        while not re.search(r"\[[\d*]+\]", prompt.inner_text()):
             cells.nth(index).locator(".cm-content").click()
-            page.keyboard.press("Control+Enter")
+            page.keyboard.press("Control+Enter")  # which is lost while the page is still starting
             page.wait_for_timeout(500)
-            if cells.nth(index).locator(".jp-InputPrompt").first.inner_text().strip() != "[ ]:":
-                break
         page.wait_for_function(
             "i => /\\[\\d+\\]/.test(document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')[i].textContent)",
             arg=index,
-            timeout=60_000,
         )
 
     run(0)
     run(1)
     widget = page.locator(".gd-runs")
-    widget.locator("canvas").wait_for(timeout=60_000)
+    widget.locator("canvas").wait_for()
     page.locator(".jp-CodeCell .noUi-handle").nth(1).press("ArrowLeft")
     page.wait_for_function("() => document.querySelector('.gd-runs').dataset.batch === '8'")
     run(2)

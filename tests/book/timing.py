@@ -30,7 +30,7 @@ def time_to_first_draw(browser: Browser, url: str) -> float:
     traced = {"includedCategories": ["toplevel", "blink.user_timing"]}
     session.send("Tracing.start", {"transferMode": "ReportEvents", "traceConfig": traced})
     page.goto(url)
-    page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0", timeout=60_000)
+    page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0", timeout=600_000)
     drawn = page.evaluate("performance.getEntriesByName('gdlib draw')[0].startTime")
     session.send("Tracing.end")
     while not ended:
