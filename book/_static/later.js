@@ -1,10 +1,6 @@
-// What can wait. The theme's scripts (icons, menus, search) and MathJax, which typesets a long page for seconds in which nothing could
-// be moved, stand on a page as text/later (book/_tools/book_site.py, mathjax_options in _config.yml). They run when the first widget
-// has drawn, on a page without widgets as soon as it is there. Light or dark cannot wait: the page would flash.
+// What can wait: the theme's and the extensions' scripts (menus, copy buttons, the search field) stand on a page as text/later
+// (book/_tools/pages.py). They run when the first widget has drawn, on a page without widgets as soon as it is there.
 (() => {
-  const root = document.documentElement.dataset;
-  root.theme ||= matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-
   let begun = false;
   const load = () => {
     if (begun) return;

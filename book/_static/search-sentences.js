@@ -2,7 +2,7 @@
 // searchtools.js cuts 240 characters out of the page's text, its contents list and its code included.
 (() => {
   const PARTS = "p, li, dd, td, figcaption, h1, h2, h3, h4"; // each is looked at by itself
-  const NOT_TEXT = ".headerlink, script, style, nav, pre, .cell_output, .toctree-wrapper, #jb-print-docs-body, .gd-letters";
+  const NOT_TEXT = ".headerlink, .katex-html, annotation, script, style, nav, pre, .cell_output, .toctree-wrapper, #jb-print-docs-body, .gd-letters";
   const LONGEST = 320;
 
   const starts = (word) => new RegExp(`(?<![a-z0-9])${word}`, "iu"); // Sphinx has taken all but letters and digits out of it
