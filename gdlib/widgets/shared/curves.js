@@ -44,8 +44,8 @@ export function drawSpread(context, colors, { X, Y }, area, { at, ...s }, color,
 
 const measured = new WeakMap();
 
-// How much room names need beside the ends of their curves; 0 where there is none, and a legend takes them. The same names
-// are measured once.
+// How much room names need beside the ends of their curves; 0 where there is none, and a legend takes them. They are
+// measured once.
 export function nameRoom(canvas, width, texts) {
   if (!measured.has(texts)) measured.set(texts, Math.ceil(widest(canvas, texts)) + 18);
   const room = measured.get(texts);
