@@ -123,11 +123,11 @@ class Cockpit(Explorer):
     def start(self) -> None:
         """Take steps, from where the trainer is."""
         self._go.set()
+        self._tell("running")
         if self._thread is None or not self._thread.is_alive():
             self._end.clear()
             self._thread = threading.Thread(target=self._train, daemon=True)
             self._thread.start()
-        self._tell("running")
 
     def pause(self) -> None:
         """Wait after the present step. A run that is over stays so."""
