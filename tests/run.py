@@ -35,7 +35,7 @@ PARTS = {
     "processes": [[*LIBRARY, "-m", "slow"]],
     "notebooks": [[*PYTEST, *SEVERAL, "--nbval", "book"]],
     "site": [["make", "--no-print-directory", "book"]],
-    "pages": [[*PYTEST, "tests/book"]],
+    "pages": [[*PYTEST, *SEVERAL, "tests/book"]],
 }
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 """One thread a process: small models are faster so, and sums do not depend on the number of cores."""

@@ -48,3 +48,13 @@ def test_no_widget_is_missing_from_the_reference():
     for module, name in WIDGETS:
         (node,) = (node for node in public(f"widgets.{module}", "") if node.name == name)
         assert ">>>" in ast.get_docstring(node), f"{name} has no example"
+
+
+def test_no_widget_is_without_a_test():
+    tests = {
+        part: "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / part).glob("test_*.py"))
+        for part in ("widgets", "book")
+    }
+    for _, name in WIDGETS:
+        assert name in tests["widgets"], f"{name}: its traits are tested nowhere in tests/widgets"
+        assert name in tests["book"], f"{name}: how it behaves is tested nowhere in tests/book"
