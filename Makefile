@@ -18,15 +18,15 @@ $(VENV)/pip:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 $(VENV)/book: $(VENV)/pip pyproject.toml constraints.txt
-	@echo "== installing what the site needs: Jupyter Book (0.4 GB)"
+	@echo "== installing what the site needs: Jupyter Book (0.3 GB)"
 	$(PIP) $(call EXTRA,book)
 	@touch $@
 $(VENV)/lab: $(VENV)/pip pyproject.toml constraints.txt
-	@echo "== installing the library, JupyterLab and nbval: 1.7 GB, of which torch 0.8 (and 4 more where it comes with CUDA)"
+	@echo "== installing the library, JupyterLab and nbval: 1.4 GB, of which torch 0.8 (and 4 more where it comes with CUDA)"
 	$(PIP) -e '.[lab]'
 	@touch $@
 $(VENV)/test: $(VENV)/book $(VENV)/lab
-	@echo "== installing what the tests and all notebooks need: TensorFlow (1.9 GB), Transformers, Playwright: 4 GB in all"
+	@echo "== installing what the tests and all notebooks need: TensorFlow (1.9 GB), Transformers, Playwright: 4.2 GB in all"
 	$(PIP) -e '.[book,test,lab,tools]'
 	@touch $@
 $(VENV)/bench: $(VENV)/test

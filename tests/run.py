@@ -32,7 +32,7 @@ PARTS = {
         [str(Path(sys.executable).with_name("biome")), "check", "--error-on-warnings", "."],
     ],
     "library": [[*LIBRARY, *SEVERAL, "-m", "not slow"]],
-    "processes": [[*LIBRARY, "-m", "slow"]],
+    "processes": [[*LIBRARY, *SEVERAL, "-m", "slow"]],
     "notebooks": [[*PYTEST, *SEVERAL, "--nbval", "book"]],
     "site": [["make", "--no-print-directory", "book"]],
     "pages": [[*PYTEST, *SEVERAL, "tests/book"]],
