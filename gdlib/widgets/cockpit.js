@@ -22,11 +22,11 @@ export function sessionOf(bytes) {
 }
 
 // At most so many points of a curve: the mean of each window of steps, at the window's middle.
-export function thinned(values, points, until = values.length) {
-  const width = Math.max(1, Math.ceil(until / points));
+export function thinned(values, points) {
+  const width = Math.max(1, Math.ceil(values.length / points));
   const found = [];
-  for (let start = 0; start < until; start += width) {
-    const part = values.slice(start, Math.min(start + width, until));
+  for (let start = 0; start < values.length; start += width) {
+    const part = values.slice(start, start + width);
     found.push([start + (part.length - 1) / 2, mean(part)]);
   }
   return found;
@@ -53,30 +53,35 @@ function drawPanel(context, colors, area, x, { values, mark, color, axis, last }
   });
 }
 
-// An axis that holds values and the slider's.
+// An axis that holds values and the slider's: whole decades, which stand still while the slider moves within them.
 function around(values, mark, label) {
-  const low = Math.min(least(values), mark);
-  return { low: low / 3, high: Math.max(most(values), mark) * 3, log: true, label: say(label) };
+  const low = Math.min(least(values), mark) / 1.5;
+  const high = Math.max(most(values), mark) * 1.5;
+  return {
+    low: 10 ** Math.floor(Math.log10(low)),
+    high: 10 ** Math.ceil(Math.log10(high)),
+    log: true,
+    label: say(label),
+  };
 }
 
+// All that is known of a run has its place on the axes; what is drawn of it, in a replay, are the steps until now.
 function drawPanels(w, colors, from, until) {
   const width = w.root.clientWidth;
   const context = prepare(w.canvas, width, 400);
-  const points = Math.max(50, Math.floor(width / 2));
-  const x = { low: 0, high: Math.max(10, w.live ? until : w.session.losses.length) };
+  const x = { low: 0, high: Math.max(10, from.losses.length) };
   const [lr, size] = w.sliders();
-  const losses = thinned(from.losses, points, until);
-  const [rates, sizes] = [from.lrs, from.sizes].map((values) => values.slice(0, until));
+  const [losses, rates, sizes] = COLUMNS.map((name) => thinned(from[name], Math.max(50, Math.floor(width / 2))));
   const area = (top, bottom) => ({ left: 58, right: width - 14, top, bottom });
-  const panel = (box, values, more) => drawPanel(context, colors, box, x, { values, ...more });
+  const panel = (box, values, more) => {
+    const done = values.filter(([step]) => step < until);
+    drawPanel(context, colors, box, x, { values: done, ...more });
+  };
+  const rate = { mark: lr, color: colors.orange, axis: around(from.lrs, lr, "learning rate") };
+  const batch = { mark: size, color: colors.violet, axis: around(from.sizes, size, "batch size"), last: true };
   panel(area(20, 210), losses, { color: colors.blue, axis: lossAxis(losses.map(([, value]) => value)) });
-  panel(area(236, 290), thinned(rates, points), {
-    mark: lr,
-    color: colors.orange,
-    axis: around(rates, lr, "learning rate"),
-  });
-  const batch = { mark: size, color: colors.violet, axis: around(sizes, size, "batch size"), last: true };
-  panel(area(316, 364), thinned(sizes, points), batch);
+  panel(area(236, 290), rates, rate);
+  panel(area(316, 364), sizes, batch);
 }
 
 // What is going on, and where: live with a kernel, else as a replay.

@@ -148,22 +148,6 @@ def visit(context: BrowserContext, base: str):
         watched.page.close()
 
 
-@pytest.fixture(scope="module")
-def page(browser) -> Page:
-    page = browser.new_page()
-    page.set_content("<p>a page with nothing on it</p>")
-    return page
-
-
-def call(page: Page, module: str, expression: str, argument: object) -> object:
-    """The value of ``expression`` in the browser, with ``module``'s functions as ``m`` and ``argument`` as ``a``."""
-    script = (
-        "async ([source, a]) => { const url = URL.createObjectURL(new Blob([source], {type: 'text/javascript'}));"
-        f" const m = await import(url); return {expression}; }}"
-    )
-    return page.evaluate(script, [module, argument])
-
-
 def page_of(widget: Widget, theme: str = "light", language: str = "en") -> str:
     """A page with one widget and no kernel, for a folder in which ``_static`` is the book's."""
     state = dependency_state([widget], drop_defaults=False)

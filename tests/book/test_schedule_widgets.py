@@ -1,19 +1,15 @@
-"""The widgets of schedules, phase diagrams and range tests in a real browser: their arithmetic, and each control."""
+"""The widgets of schedules, phase diagrams and range tests in a real browser: each control. Their arithmetic is tested in tests/widgets."""
 
-import math
 from itertools import product
 
 import numpy as np
 import pytest
-from conftest import SLIDERS, call, drawn_after, in_each_view
+from conftest import SLIDERS, drawn_after, in_each_view
 
 from gdlib import Sweep
 from gdlib.choosing import RangeTest
 from gdlib.widgets import PhaseDiagram, RangeTestExplorer, ScheduleWorkshop
-from gdlib.widgets._table import pack
-from gdlib.widgets.phase import PhaseDrawing
-from gdlib.widgets.range_test import RangeTestDrawing
-from gdlib.widgets.schedule import REACH, STRATEGIES, ScheduleDrawing, schedule_of
+from gdlib.widgets.schedule import STRATEGIES
 
 SEEDS = np.array([0, 1])
 
@@ -52,98 +48,6 @@ def range_test() -> RangeTestExplorer:
 
 
 MAKERS = {"schedule": workshop, "phase": diagram, "range": range_test}
-
-
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_the_page_computes_the_schedules_of_the_library(page, strategy):
-    settings = [
-        {"strategy": strategy, "lr": lr, "shape": shape, "warmup": warmup, "steps": steps}
-        for lr, shape, warmup, steps in product(
-            (1e-5, 0.0333, 3.0), (0.0, 0.05, 0.25, 1 / 3, 0.5, 0.875, 1.0), (0.0, 0.07, 0.2, 0.5), (2, 9, 150, 1001)
-        )
-    ]
-    found = call(page, ScheduleDrawing._esm, "a.map(s => m.scheduleOf(s, s.steps))", settings)
-    for setting, rates in zip(settings, found):
-        schedule = schedule_of(**setting)
-        expected = [schedule(step) for step in range(setting["steps"])]
-        np.testing.assert_allclose(rates, expected, rtol=1e-12, atol=1e-15 * setting["lr"], err_msg=str(setting))
-
-
-def test_the_nearest_run_is_shown_only_where_it_is_near(page):
-    known = [["cosine", 0.25, 0.0], ["cosine", 0.5, 0.0], ["cosine", 0.5, 0.1], ["constant", 0.0, 0.0]]
-    asked = {
-        ("cosine", 0.1, 0.4, 0.02): (1, 1, True),
-        ("cosine", 0.17, 0.3, 0.04): (0, 1, True),  # 0.17 is nearer to 0.1 than to 0.3, by ratio
-        ("cosine", 0.18, 0.5, 0.08): (2, 2, True),
-        ("cosine", 0.1, 0.66, 0.1): (2, 1, False),  # beyond the shapes that were run
-        ("cosine", 0.1, 0.25, 0.1): (2, 1, False),  # this pair was not run
-        ("cosine", 0.001, 0.25, 0.0): (0, -1, False),  # nor was such a rate
-        ("constant", 0.1, 0.9, 0.0): (3, 1, True),  # the shape means nothing
-        ("linear", 0.1, 0.5, 0.0): (-1, 1, False),
-    }
-    settings = [dict(zip(("strategy", "lr", "shape", "warmup"), key)) for key in asked]
-    expression = "a.settings.map(s => m.nearestRun(s, a.known, [0.01, 0.1, 0.3], a.reach))"
-    found = call(page, ScheduleDrawing._esm, expression, {"settings": settings, "known": known, "reach": REACH})
-    assert [(f["run"], f["rate"], f["near"]) for f in found] == list(asked.values())
-
-
-def test_what_a_shape_means_is_said_in_words(page):
-    said = call(page, ScheduleDrawing._esm, "a.map(([s, x]) => m.meaning(s, x))", [[s, 0.5] for s in STRATEGIES])
-    assert dict(zip(STRATEGIES, said)) == {
-        "constant": "the shape has no meaning here",
-        "step": "falls three times, to 1/100 of its peak",
-        **dict.fromkeys(("exponential", "time", "linear", "cosine"), "falls to 1/100 of its peak"),
-        "restarts": "3 restarts",
-        "one_cycle": "rises for 50 % of the steps",
-        "wsd": "falls to 0 in the last 50 % of the steps",
-    }
-
-
-def test_packed_curves_are_read_back(page):
-    losses = np.random.default_rng(0).uniform(0.01, 30, (4, 3, 7))
-    losses[2, 1, 4:] = np.inf
-    table, scale = pack([losses])
-    first, cut = call(
-        page,
-        ScheduleDrawing._esm,
-        "[[0, 1], [2, 0]].map(([k, first]) => m.spread(m.curvesOf(m.unpack(new DataView(Uint8Array.from(a.table).buffer),"
-        " a.scale), k, 3, 7, first * 21)))",
-        {"table": list(table), "scale": scale},
-    )
-    np.testing.assert_allclose(first["mean"], losses[1].mean(0), rtol=1e-3)
-    np.testing.assert_allclose([first["low"], first["high"]], [losses[1].min(0), losses[1].max(0)], rtol=1e-3)
-    assert (first["diverged"], cut["diverged"], cut["until"]) == (0, 1, 4)
-
-
-def test_ridge_rules_and_cells_of_the_phase_diagram(page):
-    cells = [[[3, 3, 3], None, [1]], [[2, 1, 4], [5, 5, 5], [2]], [[2.5, 2, 3], [4, 4, 4], None]]
-    ridge, lowest, none, edges, one, rules, shades = call(
-        page,
-        PhaseDrawing._esm,
-        "[m.ridge(a), m.lowest(a), m.lowest([[null, [1]]]), m.edges([1, 4, 16]), m.edges([2]),"
-        " [m.ruled([32, 0.1], 128, 1), m.ruled([32, 0.1], 128, 0.5)], [0, 1, 7].map(m.shade)]",
-        cells,
-    )
-    assert (ridge, lowest, none) == ([1, 2, -1], [1, 0], None)
-    assert edges == pytest.approx([0.5, 2, 8, 32])
-    assert one == pytest.approx([2 / math.sqrt(2), 2 * math.sqrt(2)])
-    assert rules == pytest.approx([0.4, 0.2])
-    assert shades == ["rgb(253 231 37)", "rgb(68 1 84)", "rgb(68 1 84)"]
-
-
-def test_the_range_test_is_read_in_words(page):
-    lrs, smoothed = [1e-3, 1e-2, 0.1, 1.0, 10.0], [2.0, 1.95, 1.2, 0.5, 4.0]
-    rates = [5e-4, 3e-3, 0.03, 0.1, 0.95, 1.05, 5.0, 20.0]
-    losses, zones, flat = call(
-        page,
-        RangeTestDrawing._esm,
-        "[a.rates.map(v => m.lossAt(v, a.lrs, a.smoothed)), a.rates.map(v => m.zoneOf(v, a.lrs, a.smoothed)),"
-        " [0.002, 9].map(v => m.zoneOf(v, a.lrs, [1, 1, 1, 1.2, 3]))]",
-        {"rates": rates, "lrs": lrs, "smoothed": smoothed},
-    )
-    np.testing.assert_allclose(losses, np.interp(np.log(rates), np.log(lrs), smoothed), rtol=1e-12)
-    assert zones == ["flat", "flat", "slope", "slope", "minimum", "minimum", "away", "away"]
-    assert flat == ["flat", "away"]
 
 
 @pytest.mark.parametrize("name", MAKERS)

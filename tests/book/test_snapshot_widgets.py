@@ -1,16 +1,14 @@
-"""The explorers of snapshots and the run quiz in a real browser: their arithmetic, and each control."""
+"""The explorers of snapshots and the run quiz in a real browser: each control. Their arithmetic is tested in tests/widgets."""
 
 import math
 
 import numpy as np
 import pytest
-from conftest import SLIDERS, call, drawn_after, in_each_view
+from conftest import SLIDERS, drawn_after, in_each_view
 
 from gdlib.widgets import Case, PredictionExplorer, RunQuiz, Snapshots, TextExplorer
 from gdlib.widgets.along import loss_at
-from gdlib.widgets.predictions import UNKNOWN, PredictionDrawing, right
-from gdlib.widgets.quiz import QuizDrawing
-from gdlib.widgets.texts import TextDrawing
+from gdlib.widgets.predictions import right
 
 STEPS = [0, 1, 2, 4, 8, 16, 32, 64, 128, 200]
 TARGETS = [s % 10 for s in range(20)]
@@ -81,67 +79,6 @@ BEST = ("predictions", "curves", "texts")
 
 def said(page) -> str:
     return page.locator(".gd-readout").inner_text()
-
-
-def test_losses_and_snapshots_of_a_step_are_python_s(page):
-    drawing = predictions().drawing
-    asked = [0, 1, 3, 17, 31, 32, 49, 50, 150, 199, 200]
-    for curve in drawing.curves:
-        found = call(
-            page, PredictionDrawing._esm, "a.steps.map(s => [m.lossAt(a.curve, s), m.snapshotAt(a.curve, s)])",
-            {"curve": curve, "steps": asked},
-        )  # fmt: skip
-        for step, (loss, k) in zip(asked, found):
-            assert loss == loss_at(curve, step)
-            assert curve["steps"][k] == max(s for s in curve["steps"] if s <= step)
-
-
-def test_predicted_classes_are_python_s(page):
-    drawing = predictions().drawing
-    codes = np.frombuffer(drawing.outputs, "<u2").reshape(-1, 20, 10)
-    found = call(
-        page, PredictionDrawing._esm, "a.map(rows => rows.map(r => m.predicted(r).best))", codes.tolist()
-    )  # fmt: skip
-    assert ((np.array(found) == TARGETS) == right(codes, TARGETS)).all()
-    assert (np.array(found)[(codes == UNKNOWN).all((1, 2))] == -1).all()
-    offsets = call(
-        page, PredictionDrawing._esm, "[[0, 0], [0, 9], [1, 0], [2, 6]].map(([i, k]) => m.offsetOf(a, i, k, 200))",
-        drawing.curves,
-    )  # fmt: skip
-    assert offsets == [0, 1800, 2000, 5200]
-
-
-def test_axes_marks_and_panels(page):
-    axis = call(
-        page, PredictionDrawing._esm,
-        "[m.stepAxis(300, true, 600), m.stepAxis(300, true, 200), m.stepAxis(300, false, 600)].map(({axis: x, warp}) =>"
-        " [x.low, x.high, x.ticks?.map(x.format), warp(99)])", None,
-    )  # fmt: skip
-    assert axis[0] == [0, pytest.approx(math.log10(301)), ["0", "1", "3", "10", "30", "100", "300"], 2]
-    assert axis[1][2] == ["0", "1", "10", "100"]
-    assert axis[2] == [0, 300, None, 99]
-    ranges = [
-        {"low": low, "high": high, "log": log}
-        for low, high, log in ((1e-9, 1e9, True), (0.4, 900, True), (1.1, 1.4, True), (1.9, 3.1, False), (-5, 5, False), (0, 1e-7, False))
-    ]  # fmt: skip
-    for room in (74, 190, 250):
-        for given, found in zip(ranges, call(page, QuizDrawing._esm, f"a.map(r => m.marks(r, {room}))", ranges)):
-            assert 1 <= len(found) <= max(3, room // 32), (given, room, found)
-            assert all(given["low"] <= v <= given["high"] for v in found)
-            assert found == sorted(found)
-    spans = call(
-        page, QuizDrawing._esm, "[[2.3, 2.31], [1, 1e30], [0.5, 5], [], [-1, 2], [3], [2, 1e-9]].map(m.rangeOf)", None
-    )
-    assert spans[0]["high"] - spans[0]["low"] > 1.2  # what hardly moves looks so
-    assert spans[1]["log"] and spans[1]["high"] == 1e6
-    assert [span["log"] for span in spans] == [False, True, True, False, False, False, True]
-    assert spans[6]["high"] > 2  # what falls by nine decades is not cut
-    panels = call(
-        page, QuizDrawing._esm, "m.panelsOf(a).map(p => [p.kind, p.lines.length])",
-        [{"name": name} for name in ("learning rate", "train loss", "test accuracy", "test loss", "train accuracy")],
-    )  # fmt: skip
-    assert panels == [["loss", 2], ["learning rate", 1], ["accuracy", 2]]
-    assert call(page, TextDrawing._esm, "m.bitsOf(a)", math.log(8)) == pytest.approx(3)
 
 
 @pytest.mark.parametrize("name", MAKERS)

@@ -1,7 +1,6 @@
-"""The widgets' arithmetic in a real browser against the library's, and the same widgets with a kernel and with ipywidgets 7."""
+"""The widgets with a kernel, in JupyterLab, and with ipywidgets 7 as on Colab. Their arithmetic is tested in tests/widgets."""
 
 import json
-import math
 import os
 import re
 import socket
@@ -12,138 +11,9 @@ import urllib.request
 from pathlib import Path
 
 import nbformat
-import numpy as np
 import pytest
-import torch
-from conftest import PATIENCE, ROOT, SITE, Watched, call, serve
+from conftest import PATIENCE, ROOT, SITE, Watched, serve
 from nbclient import NotebookClient
-
-from gdlib import descent, problems, sweep, widgets
-from gdlib.choosing import cost
-from gdlib.data import diabetes
-from gdlib.widgets.descent import LR, MOMENTUM, landscapes
-
-OWN = {
-    "quadratic": problems.Quadratic((1.0, 10.0)),
-    "least_squares": problems.LeastSquares(diabetes().train.inputs[:, 4:6], diabetes().train.targets),
-    "rosenbrock": problems.Rosenbrock(),
-}
-
-
-@pytest.mark.parametrize("name", OWN)
-def test_the_descent_explorer_computes_what_descend_does(page, name):
-    """Over the sliders' whole range, divergence included, to 1e-9."""
-    generator = np.random.default_rng(0)
-    left, right, bottom, top = landscapes()[name]["extent"]
-    settings = [
-        {
-            "start": [generator.uniform(left, right), generator.uniform(bottom, top)],
-            "lr": float(10 ** generator.uniform(math.log10(LR[0]), math.log10(LR[1]))),
-            "momentum": float(generator.choice([0.0, generator.uniform(*MOMENTUM)])),
-            "steps": int(generator.integers(1, 1000)),
-        }
-        for _ in range(60)
-    ]
-    limit = OWN[name].max_stable_lr
-    settings += [{**settings[0], "lr": ratio * limit, "momentum": 0.0, "steps": 300} for ratio in (0.5, 0.99, 1.01, 2)]
-    found = call(
-        page,
-        widgets.DescentExplorer().drawing._esm,
-        "a.settings.map(s => m.descend(m.problemOf(a.name, a.given), s.start, s.lr, s.steps, s.momentum))",
-        {"settings": settings, "name": name, "given": landscapes()[name]},
-    )
-    diverged = 0
-    for setting, path in zip(settings, found):
-        expected = descent.descend(OWN[name], **setting)
-        diverged += expected.diverged
-        assert path["diverged"] == expected.diverged
-        assert len(path["losses"]) == expected.steps + 1
-        points = np.array(path["points"], dtype=float)
-        scale = max(1.0, float(expected.points[expected.points.isfinite()].abs().max()))
-        np.testing.assert_allclose(points, expected.points.numpy(), rtol=1e-9, atol=1e-9 * min(scale, 1e3))
-        np.testing.assert_allclose(np.array(path["losses"], dtype=float), expected.losses.numpy(), rtol=1e-9, atol=1e-9)
-    assert 5 < diverged < len(settings)
-
-
-def test_best_setting_is_the_lowest_of_the_sliders_positions(page):
-    found = call(
-        page,
-        widgets.DescentExplorer().drawing._esm,
-        "m.bestSetting(m.problemOf('quadratic', a), [1.6, 1.0], 20)",
-        landscapes()["quadratic"],
-    )
-    grid = [
-        descent.descend(OWN["quadratic"], (1.6, 1.0), lr=10 ** (-4 + 0.05 * e), steps=20, momentum=round(0.02 * k, 2))
-        for e in range(0, 91, 3)
-        for k in range(0, 50, 3)
-    ]
-    assert found["loss"] <= min(path.losses[-1].item() for path in grid)
-    again = descent.descend(OWN["quadratic"], (1.6, 1.0), found["lr"], 20, found["momentum"])
-    assert again.losses[-1].item() == pytest.approx(found["loss"], rel=1e-9)
-
-
-def test_the_calculator_computes_what_cost_does(page):
-    generator = np.random.default_rng(0)
-    for _ in range(30):
-        setting = {
-            "parameters": float(10 ** generator.uniform(6, 13)),
-            "tokens": float(10 ** generator.uniform(6, 14)),
-            "precision": str(generator.choice(["fp32", "mixed"])),
-            "optimizer": str(generator.choice(list(cost.STATE_BYTES))),
-            "devices": int(generator.integers(1, 4096)),
-            "remedy": str(generator.choice(cost.REMEDIES)),
-        }
-        hardware = cost.HARDWARE[str(generator.choice(list(cost.HARDWARE)))]
-        given = setting | {
-            "device": hardware._asdict(), "utilization": 0.4, "tokensPerDevice": 2048, "stateBytes": cost.STATE_BYTES,
-            "lowRank": cost.LOW_RANK,
-        }  # fmt: skip
-        found = call(page, widgets.CostCalculator().drawing._esm, "m.costOf(a)", given)
-        n, precision = setting["parameters"], setting["precision"]
-        remedy = setting["remedy"]
-        flops = cost.training_flops(n, setting["tokens"], remedy)
-        memory = cost.training_memory(n, precision, setting["optimizer"], remedy)
-        activations = cost.activation_memory(n, 2048, precision, remedy)
-        days = cost.training_days(flops, setting["devices"], hardware.peak[precision], 0.4)
-        expected = memory | {
-            "flops": flops,
-            "activations": activations,
-            "days": days,
-            "dollars": days * 24 * setting["devices"] * hardware.price,
-            "perDevice": sum(memory.values()) / setting["devices"] + activations,
-        }
-        for key, value in expected.items():
-            assert found[key] == pytest.approx(value, rel=1e-9), key
-        needed = cost.devices_needed(sum(memory.values()), hardware.memory, activations)
-        assert found["needed"] == (needed if math.isfinite(needed) else math.inf)
-
-
-def test_the_run_explorer_reads_its_table(page):
-    losses = np.random.default_rng(0).uniform(0.1, 3, (3, 2, 4, 7)).astype("<f4")
-    losses[2, 1, 3, 4:] = np.inf
-    found = call(
-        page,
-        widgets.RunExplorer(sweep_of(steps=3)).drawing._esm,
-        "[m.spread(m.tableOf(new DataView(Uint8Array.from(a).buffer), [3, 2, 4, 7])(1, 0)),"
-        " m.spread(m.tableOf(new DataView(Uint8Array.from(a).buffer), [3, 2, 4, 7])(2, 1)),"
-        " m.positionsOn('samples', [1, 2], 8, 5, 0.1), m.positionsOn('flops', [1, 2], 8, 5, 0.1),"
-        " m.positionsOn('seconds', [1, 2], 8, 5, 0.5), m.positionsOn('steps', [1, 2], 8, 5, 0.5)]",
-        list(losses.tobytes()),
-    )
-    whole, cut, samples, flops, seconds, steps = found
-    np.testing.assert_allclose(whole["mean"], losses[1, 0].mean(0), rtol=1e-6)
-    np.testing.assert_allclose(whole["low"], losses[1, 0].min(0), rtol=1e-6)
-    np.testing.assert_allclose(whole["high"], losses[1, 0].max(0), rtol=1e-6)
-    assert (whole["diverged"], cut["diverged"], cut["until"]) == (0, 1, 4)
-    assert (samples, flops, seconds, steps) == ([8, 16], [40, 80], [0.5, 1.0], [1, 2])
-
-
-def sweep_of(steps: int):
-    return sweep(
-        lambda: torch.nn.Linear(10, 1), diabetes().train, torch.nn.functional.mse_loss,
-        lr=[0.01, 0.1], batch_size=[16, 32], steps=steps,
-    )  # fmt: skip
-
 
 CELLS = """
 import torch

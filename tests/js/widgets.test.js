@@ -5,7 +5,7 @@ import { sessionOf, thinned } from "../../gdlib/widgets/cockpit.js";
 import { bytes, count, duration } from "../../gdlib/widgets/cost.js";
 import { bestSetting, curveAxis, descend, levelLines, problemOf } from "../../gdlib/widgets/descent.js";
 import { brightest, edges, lowest, ridge, ruled, shade, shareOf } from "../../gdlib/widgets/phase.js";
-import { predicted } from "../../gdlib/widgets/predictions.js";
+import { offsetOf, predicted } from "../../gdlib/widgets/predictions.js";
 import { panelsOf, rangeOf } from "../../gdlib/widgets/quiz.js";
 import { lossAt, rangeAxis, zoneOf } from "../../gdlib/widgets/range_test.js";
 import { frameOf, positionsOn, tableOf } from "../../gdlib/widgets/runs.js";
@@ -68,6 +68,8 @@ test("runs: the axes hold all runs and stand still", () => {
   assert.deepEqual([...tableOf(losses, [3, 1, 1, 2])(1, 0)[0]].map(Math.fround), [Math.fround(2.4), 0.5]);
   assert.deepEqual(positionsOn("samples", [1, 2], 8, 5, 0.1), [8, 16]);
   assert.deepEqual(positionsOn("flops", [1, 2], 8, 5, 0.1), [40, 80]);
+  assert.deepEqual(positionsOn("seconds", [1, 2], 8, 5, 0.5), [0.5, 1]);
+  assert.deepEqual(positionsOn("steps", [1, 2], 8, 5, 0.5), [1, 2]);
 });
 
 test("range test: between the rates tried, by ratio", () => {
@@ -78,6 +80,8 @@ test("range test: between the rates tried, by ratio", () => {
   assert.ok(Math.abs(lossAt(10 ** -1.5, lrs, smoothed) - (1.95 + 1.2) / 2) < 1e-9);
   const zones = [5e-4, 0.03, 0.95, 5, 20].map((lr) => zoneOf(lr, lrs, smoothed));
   assert.deepEqual(zones, ["flat", "slope", "minimum", "away", "away"]);
+  const risen = [0.002, 9].map((lr) => zoneOf(lr, lrs, [1, 1, 1, 1.2, 3]));
+  assert.deepEqual(risen, ["flat", "away"]);
   const lower = smoothed.map((v) => v - 3);
   assert.deepEqual(
     [5e-4, 0.03, 0.95, 5].map((lr) => zoneOf(lr, lrs, lower)),
@@ -102,6 +106,7 @@ test("phase: the best of each batch size, the rules, the cells and their colours
   ];
   assert.deepEqual([ridge(cells), lowest(cells), lowest([[null, [1]]])], [[1, 2, -1], [1, 0], null]);
   assert.deepEqual(edges([1, 4, 16]), [0.5, 2, 8, 32]);
+  assert.ok(edges([2]).every((v, i) => Math.abs(v / [Math.SQRT2, 2 * Math.SQRT2][i] - 1) < 1e-12));
   assert.deepEqual(
     [1, 0.5].map((power) => ruled([32, 0.1], 128, power)),
     [0.4, 0.2],
@@ -126,19 +131,35 @@ test("phase: the best of each batch size, the rules, the cells and their colours
 test("schedule: the nearest run counts only where it is near; a shape has a meaning", () => {
   const known = [
     ["cosine", 0.25, 0],
+    ["cosine", 0.5, 0],
     ["cosine", 0.5, 0.1],
     ["constant", 0, 0],
   ];
-  const asked = (strategy, lr, shape, warmup) =>
-    nearestRun({ strategy, lr, shape, warmup }, known, [0.01, 0.1, 0.3], { shape: 0.15, warmup: 0.05 });
-  assert.deepEqual(asked("cosine", 0.17, 0.3, 0.04), { run: 0, rate: 1, near: true });
-  assert.deepEqual(asked("cosine", 0.1, 0.66, 0.1), { run: 1, rate: 1, near: false });
-  assert.deepEqual(asked("constant", 0.1, 0.9, 0), { run: 2, rate: 1, near: true });
-  assert.deepEqual(asked("linear", 0.1, 0.5, 0), { run: -1, rate: 1, near: false });
+  const asked = (strategy, lr, shape, warmup) => {
+    const reach = { shape: 0.15, warmup: 0.05 };
+    const { run, rate, near } = nearestRun({ strategy, lr, shape, warmup }, known, [0.01, 0.1, 0.3], reach);
+    return [run, rate, near];
+  };
+  assert.deepEqual(asked("cosine", 0.1, 0.4, 0.02), [1, 1, true]);
+  assert.deepEqual(asked("cosine", 0.17, 0.3, 0.04), [0, 1, true]); // 0.17 is nearer to 0.1 than to 0.3, by ratio
+  assert.deepEqual(asked("cosine", 0.18, 0.5, 0.08), [2, 2, true]);
+  assert.deepEqual(asked("cosine", 0.1, 0.66, 0.1), [2, 1, false]); // beyond the shapes that were run
+  assert.deepEqual(asked("cosine", 0.1, 0.25, 0.1), [2, 1, false]); // this pair was not run
+  assert.deepEqual(asked("cosine", 0.001, 0.25, 0), [0, -1, false]); // nor was such a rate
+  assert.deepEqual(asked("constant", 0.1, 0.9, 0), [3, 1, true]); // the shape means nothing
+  assert.deepEqual(asked("linear", 0.1, 0.5, 0), [-1, 1, false]);
+  const half = Object.keys(STRATEGIES).map((strategy) => [strategy, meaning(strategy, 0.5)]);
+  const falls = "falls to 1/100 of its peak";
+  assert.deepEqual(Object.fromEntries(half), {
+    constant: "the shape has no meaning here",
+    step: "falls three times, to 1/100 of its peak",
+    ...{ exponential: falls, time: falls, linear: falls, cosine: falls },
+    restarts: "3 restarts",
+    one_cycle: "rises for 50 % of the steps",
+    wsd: "falls to 0 in the last 50 % of the steps",
+  });
   assert.equal(meaning("restarts", 0), "1 restart");
-  assert.equal(meaning("step", 0.5), "falls three times, to 1/100 of its peak");
   assert.equal(meaning("cosine", 0), "stays at its peak");
-  assert.equal(Object.keys(STRATEGIES).length, 9);
 });
 
 test("along a run: losses, snapshots and the axis of steps", () => {
@@ -155,6 +176,9 @@ test("along a run: losses, snapshots and the axis of steps", () => {
   const { axis, warp } = along.stepAxis(300, true, 600);
   assert.deepEqual(axis.ticks.map(axis.format), ["0", "1", "3", "10", "30", "100", "300"]);
   assert.equal(warp(99), 2);
+  const narrow = along.stepAxis(300, true, 200).axis;
+  assert.deepEqual(narrow.ticks.map(narrow.format), ["0", "1", "10", "100"]);
+  assert.deepEqual(along.stepAxis(300, false, 600).axis, { low: 0, high: 300 });
   const high = along.lossRange([curve, { losses: [2, 1e9] }]).high;
   assert.ok(high > 2 && high < 25);
   assert.ok(!along.lossRange([{ losses: [1, -1] }]).log);
@@ -163,6 +187,14 @@ test("along a run: losses, snapshots and the axis of steps", () => {
 test("predictions, texts, quiz, cockpit and theme", () => {
   assert.deepEqual(predicted([1, 65534, 3]), { best: 1, probability: 1 });
   assert.equal(predicted([65535, 65535]).best, -1);
+  const three = [10, 10, 7].map((n) => ({ steps: Array(n) }));
+  const places = [
+    [0, 0],
+    [0, 9],
+    [1, 0],
+    [2, 6],
+  ].map(([run, snapshot]) => offsetOf(three, run, snapshot, 200));
+  assert.deepEqual(places, [0, 1800, 2000, 5200]);
   assert.ok(Math.abs(bitsOf(Math.log(8)) - 3) < 1e-12);
   const names = ["learning rate", "train loss", "test accuracy", "test loss", "train accuracy"];
   const panels = panelsOf(names.map((name) => ({ name }))).map(({ kind, lines }) => [kind, lines.length]);
@@ -171,16 +203,23 @@ test("predictions, texts, quiz, cockpit and theme", () => {
     ["learning rate", 1],
     ["accuracy", 2],
   ]);
+  const spans = [[2.3, 2.31], [1, 1e30], [0.5, 5], [], [-1, 2], [3], [2, 1e-9]].map(rangeOf);
   assert.deepEqual(
-    [[1, 1e30], [0.5, 5], [], [-1, 2], [3]].map((values) => rangeOf(values).log),
-    [true, true, false, false, false],
+    spans.map(({ log }) => log),
+    [false, true, true, false, false, false, true],
   );
+  assert.ok(spans[0].high - spans[0].low > 1.2, "what hardly moves looks so");
+  assert.equal(spans[1].high, 1e6);
+  assert.ok(spans[6].high > 2, "what falls by nine decades is not cut");
   const columns = Float32Array.from([1, 2, 0.5, 0.25, 8, 16]);
   assert.deepEqual(sessionOf(columns), { losses: [1, 2], lrs: [0.5, 0.25], sizes: [8, 16] });
   assert.deepEqual(thinned([1, 3, 5, 7], 2), [
     [0.5, 2],
     [2.5, 6],
   ]);
-  assert.deepEqual(thinned([1, 3, 5, 7], 9, 3).length, 3);
+  assert.deepEqual(thinned([1, 3], 9), [
+    [0, 1],
+    [1, 3],
+  ]);
   assert.ok(isDark([20, 24, 30]) && !isDark([255, 255, 255]));
 });

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from node import NODE
 
-from gdlib import data, descent, problems
+from gdlib import History, Trainer, data, descent, models, problems, widgets
 from gdlib.choosing import cost
 from gdlib.widgets import _base, _table, along, predictions
 from gdlib.widgets.descent import LR, MOMENTUM, landscapes
@@ -179,6 +180,28 @@ def test_losses_snapshots_and_classes_of_a_step_are_pythons(call):
     targets = [0, 1, 2, 3, 0, 1]
     assert ((best == targets) == predictions.right(codes, targets)).all()
     assert best[1, 2] == -1
+
+
+def test_the_loss_at_a_rate_lies_between_those_tried(call):
+    lrs, smoothed = [1e-3, 1e-2, 0.1, 1.0, 10.0], [2.0, 1.95, 1.2, 0.5, 4.0]
+    rates = [5e-4, 3e-3, 0.03, 0.1, 0.95, 1.05, 5.0, 20.0]
+    found = call("range_test", "a[0].map(v => m.lossAt(v, a[1], a[2]))", [rates, lrs, smoothed])
+    np.testing.assert_allclose(found, np.interp(np.log(rates), np.log(lrs), smoothed), rtol=1e-12)
+
+
+def test_a_recorded_session_is_that_of_the_history(call):
+    torch.manual_seed(0)
+    trainer = Trainer(models.linear(10), data.diabetes().train, torch.nn.functional.mse_loss, device="cpu", lr=0.01)
+    history = History()
+    for step in trainer.run(120, history=history):
+        trainer.lr, trainer.batch_size = (0.02, 16) if step.index > 50 else (0.01, 64)
+    recording = list(widgets.Cockpit(trainer, recorded=history).drawing.recording)
+    session = call("cockpit", "m.sessionOf(new Uint8Array(a))", recording)
+    for name, column in (("losses", "loss"), ("lrs", "lr"), ("sizes", "batch_size")):
+        np.testing.assert_allclose(session[name], getattr(history, column), rtol=1e-6)
+    thin = call("cockpit", "m.thinned(a, 40)", session["losses"])
+    assert len(thin) == 40
+    assert np.mean([value for _, value in thin]) == pytest.approx(history.loss.mean())
 
 
 def test_numbers_are_short_and_true(call):
