@@ -18,4 +18,12 @@
     }).observe({ type: "measure", buffered: true });
     window.addEventListener("load", () => setTimeout(load, 4000));
   });
+
+  // Paper shows what is folded away; afterwards it is as it was.
+  let folded = [];
+  window.addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll("article details:not([open], .hide)")];
+    for (const element of folded) element.open = true;
+  });
+  window.addEventListener("afterprint", () => { for (const element of folded) element.open = false; });
 })();

@@ -151,5 +151,5 @@ def one_sheet(texts: dict[Path, str], static: Path) -> str:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("build-finished", finish, priority=900)  # the last to touch the pages
+    app.connect("build-finished", finish, priority=800)  # after accessible.py, before site_files.py packs the pages
     return {"parallel_read_safe": True, "parallel_write_safe": True}

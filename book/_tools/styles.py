@@ -12,6 +12,7 @@ from pathlib import Path
 import tinycss2
 from tinycss2.ast import AtRule, Node, QualifiedRule
 
+DARK, LIGHT = r"\[data-theme=\"?dark\"?\]", r"\[data-theme=\"?light\"?\]"
 NESTED = {"media", "supports", "layer", "container"}
 ADDRESS = re.compile(r"""url\((["']?)(?!data:|#|[a-z]+:)([^"')]+)\1\)""")
 MISSING = re.compile(r""",\s*url\("fonts/[^"]*"\)\s*format\("[^"]*"\)""")
@@ -92,7 +93,7 @@ def sheet(path: Path, home: Path) -> Iterator[Node]:
 def bundle(paths: Iterable[Path], home: Path, names: set[str]) -> str:
     """All stylesheets as one that lies in ``home``: without rules for what is not in ``names``, fonts and motions nobody asks for."""
     every = [rule for path in paths for rule in sheet(path, home)]
-    text = {id(rule): kept(rule, names) for rule in every}
+    text = {id(rule): light_on_paper(kept(rule, names)) for rule in every}
     plain = "".join(text[id(rule)] for rule in every if not (isinstance(rule, AtRule) and needs_a_user(rule)))
     return "".join(
         text[id(rule)]
@@ -100,6 +101,17 @@ def bundle(paths: Iterable[Path], home: Path, names: set[str]) -> str:
         if not (isinstance(rule, AtRule) and needs_a_user(rule))
         or (named(rule) in plain and "Awesome" not in text[id(rule)])
     )
+
+
+def light_on_paper(rule: str) -> str:
+    """Paper is light: what is for the dark theme is for screens, and what is for the light one holds on paper in both."""
+    if "print" in rule.split("{")[0]:
+        return rule
+    if re.search(DARK, rule):
+        return f"@media not print{{{rule}}}"
+    if re.search(LIGHT, rule):
+        return f"{rule}@media print{{{re.sub(LIGHT, '[data-theme=dark]', rule)}}}"
+    return rule
 
 
 def needs_a_user(rule: AtRule) -> bool:
