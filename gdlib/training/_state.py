@@ -34,6 +34,7 @@ def capture(trainer: "Trainer") -> dict[str, Any]:
         "loss_buffers": _unsaved_buffers(trainer._loss_module) if trainer._loss_module else None,
         "optimizer": trainer.optimizer.state_dict(),
         "optimizer_class": type(trainer.optimizer).__name__,
+        "frozen": [i for i, p in enumerate(trainer.parameters()) if not p.requires_grad],
         "steps_done": trainer.steps_done,
         "samples_seen": trainer.samples_seen,
         "samples": trainer._source.length,
@@ -67,6 +68,8 @@ def restore(trainer: "Trainer", state: dict[str, Any], name: str = "state") -> N
         raise ValueError(f"{name} must be of this optimizer: {error}") from error
     trainer.model.load_state_dict(parts["model"])
     _put_buffers(trainer.model, state["buffers"])
+    for i, p in enumerate(trainer.parameters()):
+        p.requires_grad_(i not in state["frozen"])
     if trainer._loss_module:
         trainer._loss_module.load_state_dict(state["loss"])
         _put_buffers(trainer._loss_module, state["loss_buffers"])

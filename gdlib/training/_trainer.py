@@ -138,6 +138,7 @@ class Trainer:
         if self._loss_module is not None:
             self._loss_module.to(self.device)
         self._parts = [part for part in (self.model, self._loss_module) if part is not None]
+        self._compile = "inductor" if compile is True else compile
         self._wrap()
         self._alone = (
             [p for p in self._loss_module.parameters() if p not in set(model.parameters())] if self._loss_module else []
@@ -145,15 +146,13 @@ class Trainer:
         distributed.same_everywhere(self._alone)
         self.optimizer = _as_optimizer(optimizer, [*self.model.parameters(), *self._alone], self.device)
         self._frozen = {p for p in self.parameters() if not p.requires_grad}
-        self._forward = self._module
-        if compile:
-            self._forward = torch.compile(self._module, backend="inductor" if compile is True else compile)
         self._objective = Objective(self.model, loss_fn)
         scaled = self.precision.dtype == torch.float16
         self._scaler = torch.amp.GradScaler(self.device.type) if scaled else None
         self._first_loss: Tensor | float = math.inf
         self._history: History | None = None
         self._guard: Guard | None = None
+        self._running = False
         self._ahead_of_plan, self._evaluated = 0, (None, None)
 
     # What may be assigned
@@ -269,12 +268,13 @@ class Trainer:
 
     def _run(self, end: int, path: Path | None, every: int, retries: int, history: History | None) -> Iterator[Step]:
         self._history, due = history, False
-        if path is not None:
-            self.load(path) if path.exists() else self.save(path)
-        # A checkpoint that lies beyond this run's end belongs to a later one of the same script, which counts from this end.
-        self._ahead_of_plan = max(0, self.steps_done - end)
-        self._begin()
         try:
+            self._running = True
+            if path is not None:
+                self.load(path) if path.exists() else self.save(path)
+            # A checkpoint that lies beyond this run's end belongs to a later one of the same script, which counts from this end.
+            self._ahead_of_plan = max(0, self.steps_done - end)
+            self._begin()
             while True:
                 try:
                     if due or self.steps_done >= end:
@@ -296,6 +296,7 @@ class Trainer:
                 if due and retries:
                     due = step.loss - self._first_loss <= abs(self._first_loss)
         finally:
+            self._running = False
             release()
 
     def _begin(self) -> None:
@@ -306,9 +307,6 @@ class Trainer:
                 module.eval()
         if self._loss_module is not None:
             self._loss_module.train()
-        if self._parallel == "ddp" and distributed.trained(self.model) != self._exchanged:
-            self._wrap()
-            self._forward = self._module
         protect()
         self._everything = self.parameters()
         self._guard = Guard(self)
@@ -316,6 +314,7 @@ class Trainer:
     def _wrap(self) -> None:
         self._module = distributed.wrap(self.model, self._parallel, self.device)
         self._exchanged = distributed.trained(self.model)
+        self._forward = torch.compile(self._module, backend=self._compile) if self._compile else self._module
 
     def _retry(self, path: Path, error: Divergence) -> None:
         self.load(path)
@@ -330,6 +329,8 @@ class Trainer:
 
     def clear_gradients(self) -> None:
         """Forget the gradients of all parameters, also of those that the optimizer does not hold."""
+        if self._parallel == "ddp" and distributed.trained(self.model) != self._exchanged:
+            self._wrap()
         for p in self._everything:
             p.grad = None  # what zero_grad() does, without its hooks, which cost more than a small layer
         if self._frozen and (melted := {p for p in self._frozen if p.requires_grad}):
@@ -446,11 +447,11 @@ class Trainer:
             >>> trainer.steps_done
             0
         """
-        state, parameters = self.state_dict(), self.parameters()
+        state, parameters, own = self.state_dict(), self.parameters(), self.extra
         gradients = [p.grad for p in parameters]
         kept = {name: getattr(self, name) for name in (
             "_lr", "_batch_size", "_plateaus", "_lr_factor", "_data", "_source", "_history", "_guard", "_ahead_of_plan",
-            "micro_batch_size", "clip_norm", "loss_fn", "_in_eval", "_frozen",
+            "micro_batch_size", "clip_norm", "loss_fn", "_in_eval", "_frozen", "_running",
         )}  # fmt: skip
         extra, frozen = dict(self.extra), set(self._frozen)
         modes = [(module, module.training) for part in self._parts for module in part.modules()]
@@ -459,7 +460,10 @@ class Trainer:
             yield self
         finally:
             vars(self).update(kept)
-            self._frozen, self.extra = frozen, extra
+            self._frozen = frozen
+            self.extra = own
+            own.clear()
+            own |= extra
             _state.restore(self, state)
             self.micro_batch_size = kept["micro_batch_size"]
             for module, training in modes:
@@ -494,7 +498,7 @@ class Trainer:
             )
         _state.restore(self, state, f"path {str(path)!r}")
         if state["history"] is not None:
-            if self._history is None:
+            if self._history is None or not self._running:  # one that was handed out stays as it is
                 self._history = History()
             self._history.load_state_dict(state["history"])
         self._guard = None if self._guard is None else Guard(self)
