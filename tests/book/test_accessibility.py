@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import LIVE, PAGES, SITE
+from conftest import LIVE, PAGES, ROOT, SITE
 from playwright.sync_api import Page
 
 AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
@@ -19,6 +19,19 @@ FOR_THE_EYE = [[".katex-html"]]  # each formula's MathML stands beside it
 CODE = [
     [".highlight pre"]
 ]  # thousands of words in the same dozen colours: looked at on one page, which has most of them
+
+
+UNHEARD = """() => {
+  const name = (e) => e.getAttribute('aria-label') ?? e.labels?.[0]?.textContent ?? e.alt ?? '';
+  const bare = (selector, has) => [...document.querySelectorAll(selector)].filter((e) => !has(e)).map((e) => e.outerHTML.slice(0, 160));
+  return [
+    ...bare('.math', (e) => e.querySelector('math')),
+    ...bare('article img', name),
+    ...bare('input[type=range], .gd [role=slider]', (e) => name(e) && e.getAttribute('aria-valuetext')),
+    ...bare('.gd canvas', name),
+    ...bare('details > summary', (e) => e.textContent.trim() || name(e)),
+  ];
+}"""
 
 
 def coloured(path: str) -> int:
@@ -38,6 +51,35 @@ def in_both_themes(page: Page, exclude: list[list[str]]) -> list[str]:
 def test_axe_finds_nothing_serious(visit, path):
     found = in_both_themes(visit(path, "light").page, FOR_THE_EYE + CODE)
     assert not found, "\n".join([f"{len(found)} findings", *found[:20]])
+
+
+@pytest.mark.parametrize("path", LIVE)
+def test_formulas_figures_and_widgets_say_what_they_show(visit, path):
+    """Each formula has its MathML, each figure and each widget's picture its words, each slider its name and its value in words."""
+    page = visit(path).page
+    page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0", timeout=120_000)
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.math')].every((e) => e.querySelector('math'))", timeout=120_000
+    )
+    assert page.evaluate(UNHEARD) == []
+
+
+NAMED = """([role, name]) => {
+  const words = (e) => e.getAttribute('aria-label') ?? e.labels?.[0]?.textContent ?? e.alt ?? e.textContent;
+  const of = {slider: 'input[type=range], [role=slider]', picture: 'img, [role=img]', formula: 'math', disclosure: 'summary'};
+  const value = (e) => e.hasAttribute('aria-valuetext') ? `: ${e.getAttribute('aria-valuetext')}` : '';
+  return [...document.querySelectorAll(of[role])].some((e) => (words(e).replace(/\\s+/g, ' ') + value(e)).includes(name));
+}"""
+
+
+def test_the_table_of_what_is_read_out_is_true(visit):
+    """The examples in the page about the book are what elements of the pages it names are called."""
+    text = (ROOT / "book" / "appendix" / "about.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| .+? \| (\w+) \*(.+?)\* \| \[.+?\]\(\.\./(.+?)\.(?:ipynb|md)\) \|$", text, re.M)
+    assert {role for role, *_ in rows} == {"slider", "picture", "formula", "disclosure"}
+    for role, name, path in rows:
+        page = visit(f"{path}.html").page
+        page.wait_for_function(f"(wanted) => ({NAMED})(wanted)", arg=[role, name], timeout=120_000)
 
 
 def test_code_has_contrast(visit):
