@@ -25,11 +25,13 @@ LIBRARY = [
     "--ignore=tests/benchmarks",
     "--ignore=tests/run.py",
 ]
+JAVASCRIPT = ["gdlib/widgets", "tests/js"]
 PARTS = {
     "lint": [
         [sys.executable, "-m", "ruff", "check", "."],
         [sys.executable, "-m", "ruff", "format", "--check", "."],
-        [str(Path(sys.executable).with_name("biome")), "check", "--error-on-warnings", "."],
+        [str(Path(sys.executable).with_name("oxlint")), *JAVASCRIPT],
+        [str(Path(sys.executable).with_name("oxfmt")), "--check", *JAVASCRIPT],
     ],
     "library": [[*LIBRARY, *SEVERAL, "-m", "not slow"]],
     "processes": [[*LIBRARY, *SEVERAL, "-m", "slow"]],

@@ -350,7 +350,11 @@ function read({ get }) {
     return [name, lossAxis(lossesOf(all), g.start > 0 ? 3 * g.start : Infinity)];
   });
   return {
-    ...{ grids, lrs, sizes, samples, grid },
+    grids,
+    lrs,
+    sizes,
+    samples,
+    grid,
     names: [say("best here"), ...lrs.flatMap((lr) => sizes.map((size) => `lr ${short(lr)}, B ${size}`))],
     cells: () => grid()[get("compare")],
     here: () => [grid().lrs.indexOf(lrs[get("lr_index")]), grid().sizes.indexOf(sizes[get("batch_index")])],

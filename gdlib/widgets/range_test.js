@@ -174,7 +174,9 @@ function read({ get }) {
   const nameOf = (k, top) => `${top ? `${say("best")}: ` : ""}lr ${short(lrs[k])}`;
   return {
     ...given,
-    ...{ table, spreads, nameOf },
+    table,
+    spreads,
+    nameOf,
     lr: () => raster[get("lr_index")],
     names: lrs.map((_, k) => `${nameOf(k, true)} ✕`),
     frame: lossAxis(lossesOf(spreads), start > 0 ? 4 * start : Infinity),

@@ -173,7 +173,13 @@ function read(stage) {
   if (flops) axisNames.flops = "FLOP";
   if (seconds.length) axisNames.seconds = "seconds";
   return {
-    ...{ lrs, sizes, ends, best, seeds, name, axisNames },
+    lrs,
+    sizes,
+    ends,
+    best,
+    seeds,
+    name,
+    axisNames,
     names: lrs.flatMap((_, i) => sizes.map((_, j) => `${name(i, j)} ✕`)),
     final: (i, j) => finals[i][j],
     at: (axis, steps, j) => positionsOn(axis, steps, sizes[j], flops, seconds[j]),

@@ -124,7 +124,8 @@ function shownOf(w, colors) {
     const last = n === all.length - 1;
     const curves = found.near && w.curvesAt(found.run, found.rate);
     return {
-      ...{ setting, found },
+      setting,
+      found,
       seen: curves ? { ...spread(curves), at: w.ends } : null,
       rates: scheduleOf(setting, w.steps),
       color: last ? colors.blue : colors.cycle[1 + (n % KEPT)],

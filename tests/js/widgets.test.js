@@ -153,7 +153,10 @@ test("schedule: the nearest run counts only where it is near; a shape has a mean
   assert.deepEqual(Object.fromEntries(half), {
     constant: "the shape has no meaning here",
     step: "falls three times, to 1/100 of its peak",
-    ...{ exponential: falls, time: falls, linear: falls, cosine: falls },
+    exponential: falls,
+    time: falls,
+    linear: falls,
+    cosine: falls,
     restarts: "3 restarts",
     one_cycle: "rises for 50 % of the steps",
     wsd: "falls to 0 in the last 50 % of the steps",
