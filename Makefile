@@ -22,7 +22,7 @@ $(VENV)/book: $(VENV)/pip pyproject.toml constraints.txt
 	$(PIP) $(call EXTRA,book)
 	@touch $@
 $(VENV)/lab: $(VENV)/pip pyproject.toml constraints.txt
-	@echo "== installing the library, JupyterLab and nbval: 1.4 GB, of which torch 0.8 (and 4 more where it comes with CUDA)"
+	@echo "== installing the library, JupyterLab and nbval: 1.4 GB, of which torch 0.8 (and more where torch comes with CUDA)"
 	$(PIP) -e '.[lab]'
 	@touch $@
 $(VENV)/test: $(VENV)/book $(VENV)/lab
