@@ -24,6 +24,9 @@ from nbval.plugin import IPyNbCell
 KERNEL = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
 """As the stored outputs were made (_tools/notebooks.py): on the CPU, one thread a process."""
 
+PATIENCE = 600
+"""Seconds in which a kernel must start, and say what it has printed; of nbval's own 60 and 5 a busy machine needs more."""
+
 NUMBER = re.compile(
     r"""(?<![\w.])[-+−]?                                 # not the end of a word or of a version; - after a word is a hyphen
     (?: (?: nan | inf | infinity )(?!\w)
@@ -131,8 +134,11 @@ class Cell(IPyNbCell):
 def pytest_itemcollected(item: pytest.Item) -> None:
     if type(item) is IPyNbCell:
         item.__class__ = Cell
+        item.output_timeout = PATIENCE
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     for name, value in KERNEL.items():
         os.environ.setdefault(name, value)
+    if hasattr(config.option, "nbval_kernel_startup_timeout"):
+        config.option.nbval_kernel_startup_timeout = max(PATIENCE, config.option.nbval_kernel_startup_timeout)
