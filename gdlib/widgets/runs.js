@@ -23,12 +23,14 @@ export function positionsOn(axis, ends, batchSize, flopsPerSample, secondsPerSte
   return ends.map((step) => step * perStep[axis]);
 }
 
-// The axes of all runs, which stand still while one chooses among them: losses up to four times that before training,
-// above which curves are cut.
-export function frameOf(values, points) {
+// The axis of losses for all runs, which stands still while one chooses among them: it holds every mean over the seeds,
+// and losses up to four times that before training, above which curves are cut.
+export function frameOf(values, points, seeds = 1) {
   const first = values.filter((_, k) => k % points === 0 && Number.isFinite(values[k]));
   const start = first.length ? mean(first) : NaN;
-  return { start, ...lossAxis([...values], start > 0 ? 4 * start : Infinity) };
+  const cells = Array.from({ length: values.length / points / seeds }, (_, k) => curvesOf(values, k, seeds, points));
+  const means = cells.flatMap((curves) => spread(curves).mean);
+  return { start, ...lossAxis(means, start > 0 ? 4 * start : Infinity) };
 }
 
 function horizontal(w, axis) {
@@ -184,7 +186,7 @@ function read(stage) {
     final: (i, j) => finals[i][j],
     at: (axis, steps, j) => positionsOn(axis, steps, sizes[j], flops, seconds[j]),
     curvesAt: tableOf(get("table"), [lrs.length, sizes.length, seeds, ends.length]),
-    frame: frameOf(decode(get("table"), Float32Array), ends.length),
+    frame: frameOf(decode(get("table"), Float32Array), ends.length, seeds),
   };
 }
 

@@ -63,6 +63,10 @@ test("runs: the axes hold all runs and stand still", () => {
   const frame = frameOf(losses, 2);
   assert.ok(Math.abs(frame.start - 2.2) < 1e-6);
   assert.ok(frame.log && frame.low < 0.5 && frame.high > 2.4 && frame.high < 12);
+  assert.ok(
+    frameOf(Float32Array.from([2, 1, 2, 0.01]), 2, 2).low > 0.4,
+    "one seed's lowest loss takes no room from the rest",
+  );
   const below = frameOf(Float32Array.from([1, -1, 1, -2]), 2);
   assert.ok(!below.log && below.low < -2 && below.high > 1);
   assert.deepEqual([...tableOf(losses, [3, 1, 1, 2])(1, 0)[0]].map(Math.fround), [Math.fround(2.4), 0.5]);
