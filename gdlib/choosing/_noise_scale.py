@@ -1,19 +1,22 @@
 """The gradient noise scale: from which batch size on a larger batch hardly helps (McCandlish et al. 2018)."""
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import curve_fit
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from tqdm.auto import tqdm
 
 from gdlib import _check
-from gdlib.data import Dataset, as_dataset
+from gdlib.choosing._samples import as_samples, batch, mean, value
+from gdlib.data import tree_map
 from gdlib.models import evaluating
 
 
@@ -41,8 +44,8 @@ class NoiseScale:
 
 def gradient_noise_scale(
     model: nn.Module,
-    dataset: Dataset,
-    loss_fn: Callable[[Tensor, Tensor], Tensor],
+    dataset: Any,
+    loss_fn: Callable | None,
     method: str = "exact",
     samples: int | None = None,
     small: int = 8,
@@ -69,10 +72,11 @@ def gradient_noise_scale(
     its own. The model is left as it was, its gradients too.
 
     Args:
-        model: where to measure; on whichever device it is.
-        dataset: the samples, which are taken for the whole population.
-        loss_fn: as for `Trainer`: the mean over the batch.
-        method: ``"exact"`` or ``"two_batch"``.
+        model: where to measure; on whichever device it is. Parameters that are frozen or unused count as nothing.
+        dataset: the samples, which are taken for the whole population: what `Trainer` takes, with a length.
+        loss_fn: as for `Trainer`: the mean over the batch, or a sum and a count; ``None`` where the model returns its loss.
+        method: ``"exact"`` or ``"two_batch"``. Where ``torch.vmap`` does not know the model (recurrent layers), ``"exact"`` is not
+            to be had: a warning says so, and the other is taken.
         samples: for ``"exact"``, how many samples to use, drawn at random; ``None`` uses all.
         small, large: for ``"two_batch"``, the batch sizes :math:`b` and :math:`B`.
         draws: for ``"two_batch"``, how many pairs of batches.
@@ -95,61 +99,112 @@ def gradient_noise_scale(
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module; got {type(model).__name__}")
-    dataset = as_dataset("dataset", dataset)
+    data = as_samples("dataset", dataset)
     _check.one_of("method", method, ("exact", "two_batch"))
     if _check.positive("confidence", confidence) >= 1:
         raise ValueError(f"confidence must be above 0 and below 1; got {confidence!r}")
     generator = torch.Generator().manual_seed(_check.whole("seed", seed, low=0))
-    weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    device = next(iter(weights.values())).device
-
-    def batch(rows: Tensor) -> tuple[Tensor, Tensor]:
-        return dataset.inputs[rows].to(device), dataset.targets[rows].to(device)
-
-    def mean_gradient(rows: Tensor) -> list[Tensor]:
-        x, y = batch(rows)
-        return list(torch.autograd.grad(loss_fn(model(x), y), list(weights.values())))
-
-    def one_gradient(parameters: dict[str, Tensor], x: Tensor, y: Tensor) -> dict[str, Tensor]:
-        return grad(lambda p: loss_fn(functional_call(model, p, (x[None],)), y[None]))(parameters)
-
+    small, large = _check.whole("small", small), _check.whole("large", large)
+    draws = _check.whole("draws", draws, low=2)
+    if method == "two_batch" and large <= small:
+        raise ValueError(f"large must be above small = {small}; got {large}")
+    n = len(data) if samples is None else min(_check.whole("samples", samples, low=2), len(data))
+    gradients = _Gradients(model, data, loss_fn, progress)
     with evaluating(model):
-        if method == "exact":
-            total = len(dataset)
-            n = total if samples is None else min(_check.whole("samples", samples, low=2), total)
-            rows = torch.randperm(total, generator=generator)[:n]
-            mean = [torch.zeros_like(p) for p in weights.values()]
-            for part in rows.split(4096):
-                mean = [m + g * (len(part) / n) for m, g in zip(mean, mean_gradient(part))]
-            each, detached = vmap(one_gradient, in_dims=(None, 0, 0)), {name: p.detach() for name, p in weights.items()}
-            squares, dots = [], []
-            parts = rows.split(max(1, 2**25 // sum(m.numel() for m in mean)))  # about 128 MB of gradients at a time
-            for part in tqdm(parts, disable=not progress, unit="chunk", desc="noise scale"):
-                gradients = [g.flatten(1) for g in each(detached, *batch(part)).values()]
-                squares.append(sum(g.square().sum(1).double() for g in gradients).cpu())
-                dots.append(sum((g @ m.flatten()).double() for g, m in zip(gradients, mean)).cpu())
-            squares, dots = torch.cat(squares), torch.cat(dots)
-            spread = (squares.mean() - dots.mean()) * n / max(n - 1, 1)  # unbiased for all samples, from n of them
-            norms = 2.0 * dots - dots.mean()  # what each sample contributes, to first order, to the mean's squared norm
-            traces = squares - norms
-            trace, norm2 = spread * (total - 1) / total, dots.mean() - spread / n * (1 - n / total)
+        why = gradients.refused if method == "exact" else None
+        if why:
+            warnings.warn(f"method is 'two_batch' after all: torch.vmap does not know this model ({why})", stacklevel=2)
+        if method == "exact" and not why:
+            trace, norm2, traces, norms = _exact(gradients, n, generator)
         else:
-            small, large = _check.whole("small", small), _check.whole("large", large)
-            draws = _check.whole("draws", draws, low=2)
-            if large <= small:
-                raise ValueError(f"large must be above small = {small}; got {large}")
-            norms2 = []
-            for _ in tqdm(range(draws), disable=not progress, unit="draw", desc="noise scale"):
-                pair = [torch.randint(len(dataset), (size,), generator=generator) for size in (small, large)]
-                norms2.append([sum(g.square().sum().item() for g in mean_gradient(rows)) for rows in pair])
-            of_small, of_large = torch.tensor(norms2, dtype=torch.float64).T
-            traces = (of_small - of_large) / (1 / small - 1 / large)
-            norms = (large * of_large - small * of_small) / (large - small)
-            trace, norm2 = traces.mean(), norms.mean()
-
+            trace, norm2, traces, norms = _two_batch(gradients, small, large, draws, generator)
     trace, norm2 = float(trace), float(norm2)
     simple = trace / norm2 if norm2 > 0 else math.inf
     return NoiseScale(simple, trace, norm2, _interval(traces, norms, trace, norm2, confidence))
+
+
+class _Gradients:
+    """Gradients of a model's trained parameters: of the mean over some samples, and of each of them."""
+
+    def __init__(self, model: nn.Module, data: Any, loss_fn: Callable | None, progress: bool):
+        self.model, self.data, self.loss_fn, self.progress = model, data, loss_fn, progress
+        self.weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.device = next(iter(self.weights.values())).device
+
+    def mean(self, rows: Tensor) -> tuple[list[Tensor], float]:
+        """Of the mean over the samples, and over how many things that mean was taken."""
+        inputs, targets = batch(self.data, rows, self.device)
+        found = value(self.model, self.loss_fn, inputs, targets)
+        slopes = torch.autograd.grad(mean(found), list(self.weights.values()), allow_unused=True)
+        count = float(found[1]) if isinstance(found, tuple) else float(len(rows))
+        return [torch.zeros_like(p) if g is None else g for p, g in zip(self.weights.values(), slopes)], count
+
+    def each(self, rows: Tensor) -> list[Tensor]:
+        """Of each sample's loss, of its sum where the loss returns a sum and a count: ``(samples, parameters)``."""
+
+        def loss(weights: dict[str, Tensor], inputs: Any, targets: Any) -> Tensor:
+            inputs, targets = (tree_map(lambda leaf: leaf[None], side) for side in (inputs, targets))
+            found = value(self.model, self.loss_fn, inputs, targets, partial(_called, self.model, weights))
+            return found[0] if isinstance(found, tuple) else found
+
+        detached = {name: p.detach() for name, p in self.weights.items()}
+        slopes = vmap(grad(loss), in_dims=(None, 0, 0))(detached, *batch(self.data, rows, self.device))
+        return [g.flatten(1) for g in slopes.values()]
+
+    @property
+    def refused(self) -> str | None:
+        """Why there are no gradients of single samples; ``None`` where there are, and they are right."""
+        rows = torch.arange(min(2, len(self.data)))
+        try:
+            each = self.each(rows)
+            first, count = self.mean(rows[:1])
+            ones = [g.flatten() * (count if self._sums(rows[:1]) else 1.0) for g in first]
+            right = all(torch.allclose(a[0], b, rtol=1e-3, atol=1e-6) for a, b in zip(each, ones))
+            return None if right else "it does not compute there what it computes alone"
+        except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
+            return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+    def _sums(self, rows: Tensor) -> bool:
+        with torch.no_grad():
+            return isinstance(value(self.model, self.loss_fn, *batch(self.data, rows, self.device)), tuple)
+
+
+def _called(model: nn.Module, weights: dict[str, Tensor], *inputs: Any, **named: Any) -> Any:
+    return functional_call(model, weights, inputs, named)
+
+
+def _exact(gradients: _Gradients, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Trace and squared norm, and what each sample contributes to them."""
+    total = len(gradients.data)
+    rows = torch.randperm(total, generator=generator)[:n]
+    parts = [(part, *gradients.mean(part)) for part in rows.split(4096)]
+    counted = sum(count for _, _, count in parts)
+    whole = [sum(g[k] * (count / counted) for _, g, count in parts) for k in range(len(parts[0][1]))]
+    scale = n / counted if gradients._sums(rows[:1]) else 1.0  # a sum over a sample's things, as a share of the mean
+    squares, dots = [], []
+    chunks = rows.split(max(1, 2**25 // sum(m.numel() for m in whole)))  # about 128 MB of gradients at a time
+    for part in tqdm(chunks, disable=not gradients.progress, unit="chunk", desc="noise scale"):
+        each = gradients.each(part)
+        squares.append(sum(g.square().sum(1).double() for g in each).cpu() * scale**2)
+        dots.append(sum((g @ m.flatten()).double() for g, m in zip(each, whole)).cpu() * scale)
+    squares, dots = torch.cat(squares), torch.cat(dots)
+    spread = (squares.mean() - dots.mean()) * n / max(n - 1, 1)  # unbiased for all samples, from n of them
+    norms = 2.0 * dots - dots.mean()  # what each sample contributes, to first order, to the mean's squared norm
+    return spread * (total - 1) / total, dots.mean() - spread / n * (1 - n / total), squares - norms, norms
+
+
+def _two_batch(
+    gradients: _Gradients, small: int, large: int, draws: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Trace and squared norm, and what each pair of batches gives."""
+    norms2 = []
+    for _ in tqdm(range(draws), disable=not gradients.progress, unit="draw", desc="noise scale"):
+        pair = [torch.randint(len(gradients.data), (size,), generator=generator) for size in (small, large)]
+        norms2.append([sum(g.square().sum().item() for g in gradients.mean(rows)[0]) for rows in pair])
+    of_small, of_large = torch.tensor(norms2, dtype=torch.float64).T
+    traces = (of_small - of_large) / (1 / small - 1 / large)
+    norms = (large * of_large - small * of_small) / (large - small)
+    return traces.mean(), norms.mean(), traces, norms
 
 
 def _interval(traces: Tensor, norms: Tensor, trace: float, norm2: float, confidence: float) -> tuple[float, float]:
@@ -213,6 +268,8 @@ def fit_critical_batch(batch_size: Sequence[float], steps: Sequence[float]) -> C
             raise ValueError(f"{name} must be positive finite numbers, one for each point; got {values.tolist()}")
     if len(np.unique(b)) < 3:
         raise ValueError(f"batch_size must hold at least three different sizes; got {np.unique(b).tolist()}")
+    from scipy.optimize import curve_fit  # takes a third of a second to import
+
     start = (np.log(np.median(b)), np.log(s.min()))
     found, spread = curve_fit(
         lambda b, size, least: least + np.log1p(np.exp(size) / b), b, np.log(s), p0=start, maxfev=10000

@@ -12,10 +12,12 @@ from tqdm.auto import tqdm
 
 from gdlib import _check
 from gdlib.choosing import _rules, _tape
+from gdlib.choosing._samples import mean
 from gdlib.data import Dataset, batch_indices
 from gdlib.models import evaluating
 from gdlib.schedules import Schedule, plateaus
 from gdlib.training import Divergence, Trainer
+from gdlib.training import device as devices
 
 BLOCK = 64  # steps whose batches are looked up together; between blocks, runs that have diverged leave the stack
 WORTH = 40  # steps from which on it pays to record the step first
@@ -42,6 +44,12 @@ class Plan:
     device: torch.device
     evaluation: Any
     marks: tuple[int, ...]  # steps after which it is evaluated on
+    precision: str = "fp32"
+    metric: Callable | None = None  # what it is judged by; its loss if that is None
+
+    def judged(self, trainer: Trainer) -> float:
+        found = trainer.evaluate(self.evaluation, {"metric": self.metric} if self.metric else None)
+        return found["metric" if self.metric else "loss"]
 
     def started(self, seed: int) -> nn.Module:
         torch.manual_seed(seed)
@@ -55,13 +63,13 @@ def alone(plan: Plan, runs: Sequence[Run], batch_size: int, bar: tqdm) -> tuple[
     for r, run in enumerate(runs):
         trainer = Trainer(
             plan.started(run.seed), plan.data, plan.loss_fn, plan.optimizer, lr=run.lr, batch_size=batch_size,
-            device=plan.device, precision="fp32", clip_norm=plan.clip_norm, seed=run.seed,
+            device=plan.device, precision=plan.precision, clip_norm=plan.clip_norm, seed=run.seed,
         )  # fmt: skip
         try:
             for step in trainer.run(plan.steps):
                 losses[r, step.index] = step.loss
                 if step.index + 1 in plan.marks:
-                    judged[r, plan.marks.index(step.index + 1)] = trainer.evaluate(plan.evaluation)["loss"]
+                    judged[r, plan.marks.index(step.index + 1)] = plan.judged(trainer)
         except Divergence:
             pass  # what is left of the row stays infinite
         bar.update(plan.steps)
@@ -76,6 +84,8 @@ def why_alone(plan: Plan) -> str | None:
         return "its data are not two tensors"
     if isinstance(plan.optimizer, torch.optim.Optimizer):
         return "its optimizer is not a function"
+    if devices.precision(plan.precision, plan.device).name != "fp32":
+        return "its precision is not fp32"
     models = [plan.started(seed) for seed in (0, 1)]
     kinds = {
         type(m).__name__
@@ -102,11 +112,6 @@ def why_alone(plan: Plan) -> str | None:
         said = str(error).strip().splitlines() or [type(error).__name__]
         return f"torch.vmap says: {said[0][:200]}"
     return None
-
-
-def mean(loss: Any) -> Tensor:
-    """The mean of what a loss returned: that, or a sum and a count."""
-    return loss[0] / loss[1] if isinstance(loss, tuple) else loss
 
 
 class _Stack:
@@ -147,10 +152,14 @@ class _Stack:
             return each.detach(), *torch.autograd.grad(each.sum(), weights)
 
     @torch.no_grad()
-    def evaluate(self, data: Dataset) -> Tensor:
-        """The mean loss of each run."""
+    def evaluate(self, data: Dataset, metric: Callable | None = None) -> Tensor:
+        """The mean loss of each run, or its ``metric``."""
         total, tensors = 0.0, self._named((*self.weights, *self.fixed))
         with evaluating(self.model):
+            if metric is not None:
+                runs = [{name: t[r] for name, t in tensors.items()} for r in range(len(self.seeds))]
+                outputs = [functional_call(self.model, {**self.common, **own}, (data.inputs,)).cpu() for own in runs]
+                return torch.tensor([float(metric(output, data.targets.cpu())) for output in outputs])
             for rows in torch.arange(len(data), device=data.inputs.device).split(max(1, ROWS // len(self.seeds))):
                 each = self.each_on_one(tensors, data.inputs[rows], data.targets[rows])
                 total = total + each.double() * (len(rows) / len(data))
@@ -188,7 +197,7 @@ def together(plan: Plan, runs: Sequence[Run], batch_size: int, bar: tqdm) -> tup
             stack.weights, stack.fixed = update.keep(alive), [t[alive] for t in stack.fixed]
             stack.seeds = [runs[r].seed for r in here]
         if end in plan.marks:
-            found = stack.evaluate(plan.evaluation).float().cpu()
+            found = stack.evaluate(plan.evaluation, plan.metric).float().cpu()
             judged[here, plan.marks.index(end)] = found.masked_fill(~found.isfinite(), torch.inf)
     return losses.numpy(), judged.numpy()
 

@@ -21,8 +21,9 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from gdlib import _check
+from gdlib.choosing._samples import as_samples
 from gdlib.choosing._stack import Plan, Run, alone, together, why_alone
-from gdlib.data import Dataset, as_dataset
+from gdlib.data import Dataset
 from gdlib.schedules import Schedule, as_schedule, plateau, plateaus
 from gdlib.training import device as devices
 
@@ -230,10 +231,11 @@ def _highest(schedule: Schedule, steps: int) -> float:
 
 
 def _on(device: torch.device, name: str, data: Any) -> Any:
-    """Two tensors as a `Dataset` on the device; what `Trainer` alone understands as it is."""
-    if isinstance(data, (Dataset, tuple, list)) or (not hasattr(data, "__iter__") and not hasattr(data, "__getitem__")):
-        return as_dataset(name, data).to(device)
-    return data
+    """Tensors on the device; what `Trainer` alone understands as it is."""
+    if hasattr(data, "__iter__") and not hasattr(data, "__len__"):
+        return data
+    data = as_samples(name, data)
+    return data.to(device) if isinstance(data, Dataset) and data.targets is not data.inputs else data
 
 
 def _optimizer(optimizer: Any, momentum: float) -> Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]:

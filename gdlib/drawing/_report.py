@@ -18,7 +18,7 @@ STYLE = """
 body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; color: #2b3036; background: #fff }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2rem } figure { margin: 1rem 0 } svg { max-width: 100%; height: auto }
 table { border-collapse: collapse; font-size: .9rem } td, th { padding: .15rem .7rem .15rem 0; text-align: right }
-th:first-child, td:first-child { text-align: left } .wide { overflow-x: auto } .chosen { font-weight: bold }
+th:first-child, td:first-child { text-align: left } pre { padding: .6rem 1rem; overflow-x: auto; border: 1px solid #8886 } .wide { overflow-x: auto } .chosen { font-weight: bold }
 @media (prefers-color-scheme: dark) { body { color: #d0d4da; background: #14181e } }
 """
 
@@ -39,19 +39,45 @@ def write_report(found: "Recommendation", path: Path) -> None:
         for name, (value, why) in chosen.items()
     )
     low, high = found.spread
+    quick = found.soonest
+    sooner = (
+        f" A batch of {quick.batch_size} at {quick.lr:.2g} comes as low, {quick.loss:.3g}, in {quick.seconds:.3g} s."
+        if quick.batch_size != found.batch_size
+        else " No larger batch comes as low in less time."
+    )
     with plt.rc_context():
         plots.style()
-        pictures = [_picture(draw(found), words) for draw, words in PICTURES]
+        pictures = [_picture(draw(found), words) for draw, words in PICTURES if draw is not _noise or _known(found)]
     path.write_text(
         "<!doctype html><html lang='en'><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
         f"<title>Learning rate and batch size</title><style>{STYLE}</style><h1>Learning rate and batch size</h1>"
-        f"<p>Whole runs at the chosen setting end at a validation loss of <b>{found.loss:.3g}</b>, between {low:.3g} and {high:.3g}"
-        f" over three seeds. Differences smaller than that mean nothing. The search cost as much as {found.cost:.1f} whole runs,"
-        f" in samples.</p><div class='wide'><table><tr><th>what</th><th>take</th><th style='text-align:left'>why</th></tr>{rows}</table></div>"
+        f"<p>{html.escape(found.model)}, {html.escape(found.optimizer)}, {found.date}.</p>"
+        f"<p>Whole runs at the chosen setting end at a validation loss (or metric) of <b>{found.loss:.3g}</b>, between {low:.3g} and"
+        f" {high:.3g} over three seeds, and take {found.seconds:.3g} s each on this machine. Differences smaller than that mean nothing."
+        f"{sooner} {html.escape(found.reasons['constant']).capitalize()}.</p><p>The search cost as much as {found.cost:.1f} whole runs,"
+        f" in samples, and took {found.took:.3g} s.</p><pre>{html.escape(_snippet(found))}</pre>"
+        f"<div class='wide'><table><tr><th>what</th><th>take</th><th style='text-align:left'>why</th></tr>{rows}</table></div>"
         + "".join(pictures)
         + f"<h2>Every run</h2><div class='wide'><table>{_table(found.trials)}</table></div></html>",
         encoding="utf-8",
     )
+
+
+def _snippet(found: "Recommendation") -> str:
+    """What to paste."""
+    rate = f"schedules.{'polynomial' if found.shape == 'linear' else 'constant'}({found.lr:.3g}"
+    rate += f", {found.steps})" if found.shape == "linear" else ")"
+    if found.warmup:
+        rate = f"schedules.warmup({rate}, {found.warmup}, start={1 / (found.warmup + 1):.3g})"
+    return (
+        f"lr = {rate}\ntrainer = Trainer(model, data, loss_fn, optimizer, lr=lr, batch_size={found.batch_size})\n"
+        f"trainer.fit({found.steps})"
+    )
+
+
+def _known(found: "Recommendation") -> bool:
+    """Whether there is a noise scale to be drawn."""
+    return any(np.isfinite(noise.simple) for noise in found.noise)
 
 
 def _picture(figure: Figure, words: str) -> str:
@@ -107,7 +133,8 @@ def _search(found: "Recommendation") -> Figure:
             for t in here:
                 if t.batch_size == size and not np.isfinite(t.loss):
                     ax.plot(t.lr, 0.97 - 0.06 * i, "x", color=plots.COLORS["bad"], transform=ax.get_xaxis_transform())
-        ax.set(xscale="log", yscale="log", xlabel="peak learning rate", title=f"{share:.0%} of the budget")
+        scale = "log" if all(t.loss > 0 for t in found.trials) else "linear"
+        ax.set(xscale="log", yscale=scale, xlabel="peak learning rate", title=f"{share:.0%} of the budget")
     axes[0, 0].set_ylabel("validation loss")
     return figure
 

@@ -105,6 +105,44 @@ def test_the_model_is_left_as_it_was():
     assert model.training
 
 
+def test_frozen_and_unused_parameters_count_as_nothing():
+    class Peculiar(nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner, self.unused, self.frozen = inner, nn.Linear(2, 2), nn.Linear(1, 1).requires_grad_(False)
+
+        def forward(self, x):
+            return self.inner(x)
+
+    model, dataset, trace, norm2 = least_squares()
+    for method in ("exact", "two_batch"):
+        noise = gradient_noise_scale(Peculiar(model), dataset, mse, method, draws=2000, small=4, large=64)
+        assert noise.simple == pytest.approx(trace / norm2, rel=1e-9 if method == "exact" else 0.1)
+
+
+def test_losses_of_sum_and_count_and_torch_data_sets():
+    model, dataset, trace, norm2 = least_squares()
+    items = torch.utils.data.TensorDataset(dataset.inputs, dataset.targets)
+    noise = gradient_noise_scale(model, items, lambda o, y: ((o - y).square().sum(), y.numel()))
+    assert (noise.trace, noise.gradient_norm2) == pytest.approx((trace, norm2), rel=1e-9)
+
+
+def test_what_vmap_does_not_know_is_measured_with_two_batches_and_says_so():
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.out = nn.GRU(8, 8, batch_first=True), nn.Linear(8, 10)
+
+        def forward(self, x):
+            return self.out(self.rnn(x.view(-1, 8, 8))[0][:, -1])
+
+    torch.manual_seed(0)
+    model, train = Recurrent(), data.digits().train
+    with pytest.warns(UserWarning, match="method is 'two_batch' after all: torch.vmap does not know this model"):
+        noise = gradient_noise_scale(model, train, cross_entropy, draws=30)
+    assert noise == gradient_noise_scale(model, train, cross_entropy, "two_batch", draws=30)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [

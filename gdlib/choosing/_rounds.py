@@ -1,0 +1,246 @@
+"""The rounds of a search, from the split of the samples to the whole runs of what is recommended."""
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from gdlib import _check
+from gdlib.choosing._branch import BranchTest, branch_test
+from gdlib.choosing._noise_scale import NoiseScale, gradient_noise_scale
+from gdlib.choosing._range_test import RangeTest, range_test
+from gdlib.choosing._samples import apart, as_samples, batch, best_constant, mean
+from gdlib.choosing._search import LONGER, SHORT, Search, Trial, schedule
+from gdlib.schedules import Schedule
+from gdlib.training import Divergence
+
+CLEARLY = 0.05  # of what the plain linear run has gained: what another schedule must gain on top to be taken instead
+PROBES = 3  # times at which the noise scale is measured
+SPACING = 4  # from one batch size to the next
+UNKNOWN = 1e-2  # where to begin if a range test saw nothing; the short runs go on from there in both directions
+SEEDS = 3  # whole runs of what is recommended
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What to train with.
+
+    Attributes:
+        lr: the peak learning rate.
+        batch_size: samples a step.
+        warmup: steps in which the rate rises to its peak; may be 0.
+        shape: how it goes on: ``"linear"`` to zero, or ``"constant"``.
+        steps: of the run that the budget pays for.
+        loss: mean validation loss (or metric) of whole runs at this setting, over the seeds.
+        spread: lowest and highest of them.
+        seconds: what such a run takes on this machine.
+
+    Example:
+        >>> setting = Setting(0.1, 32, 0, "linear", 100, loss=0.5, spread=(0.4, 0.6), seconds=1.0)
+        >>> setting.schedule(0), setting.schedule(50)
+        (0.1, 0.05)
+    """
+
+    lr: float
+    batch_size: int
+    warmup: int
+    shape: str
+    steps: int
+    loss: float
+    spread: tuple[float, float]
+    seconds: float
+
+    @property
+    def schedule(self) -> Schedule:
+        """The learning rate as a function of the step, for ``Trainer(lr=...)`` or `gdlib.schedules.as_torch`."""
+        return schedule(self.lr, self.shape, self.warmup, self.steps)
+
+
+def held_out(dataset: Any, validation: Any, seed: int) -> tuple[Any, Any]:
+    if not isinstance(validation, (int, float)):
+        return dataset, as_samples("validation", validation)
+    share = _check.number("validation", validation)
+    count = round(share * len(dataset))
+    if not 0 < share < 1 or not 0 < count < len(dataset) - 1:
+        raise ValueError(f"validation must be a share of the samples in (0, 1) that leaves some; got {validation!r}")
+    return apart(dataset, count, seed)
+
+
+def power_of_two(size: float) -> int:
+    return 2 ** max(0, math.floor(math.log2(size)))
+
+
+def bounds(batch_size: tuple[int, int] | None, train: Any, budget: int | None) -> tuple[int, int]:
+    if batch_size is not None:
+        low, high = (_check.whole("batch_size", size) for size in batch_size)
+        if low > high:
+            raise ValueError(f"batch_size must be the smallest and the largest to consider; got {batch_size!r}")
+        return low, high
+    high = max(1, int(min(len(train) / 2, (budget or math.inf) / 50)))
+    return min(4, high), high
+
+
+def sizes(low: int, high: int, many: bool) -> list[int]:
+    """Batch sizes to begin with: powers of two, a factor of four apart; one fewer of the smallest, which take longest, where runs
+    are trained one after another."""
+    first = power_of_two(low) if power_of_two(low) == low else 2 * power_of_two(low)
+    sizes = [first * SPACING**k for k in range(4) if first * SPACING**k <= high] or [low]
+    if not many and len(sizes) > 2:
+        sizes = [2 * size for size in sizes if 2 * size <= high][:3]
+    return sizes
+
+
+def plan(search: Search, sizes: list[int], base: int) -> tuple[float, float]:
+    """How many runs' worth of samples the search will take, and how many seconds, if no rate is at an edge."""
+    many = search.why is None
+    runs = 5 * SHORT * len(sizes) + (12 if many else 6) * LONGER + (10 if many else 5) + 2 * SHORT
+    each = [search.pace(size) * search.steps(size, 1.0) for size in sizes]
+    at_once = 0.25 if many else 1.0  # what a run costs within a stack of a few
+    return runs, runs * float(np.mean(each)) * at_once
+
+
+def find_rate(search: Search, batch_size: int, seed: int) -> RangeTest:
+    """A range test that costs at most half a run, and starts lower where it found nothing."""
+    steps = max(20, min(100, search.steps(batch_size, 0.5)))
+    for low, high in ((1e-5, 10.0), (1e-9, 1e-3)):
+        found = range_test(search.trainer(low, batch_size, seed), low, high, steps)
+        search.spend(len(found.lrs) * batch_size)
+        if found.suggestion is not None:
+            break
+    return found
+
+
+def pilot(
+    search: Search, found: RangeTest, base: int, sizes: list[int], seed: int
+) -> tuple[list[int], list[NoiseScale], BranchTest | None]:
+    """The noise scale at a few times of a short run, and a branch test at its end; a lower rate where the suggested one diverges."""
+    steps, lr = search.steps(base, SHORT), found.suggestion or UNKNOWN
+    part, samples = max(1, steps // PROBES), min(256, len(search.train))
+    for _ in range(5):
+        trainer = search.trainer(lr / 3, base, seed)
+        probes, noise = [], []
+        try:
+            for _ in range(PROBES):
+                for _ in trainer.run(part):
+                    pass
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # that it is measured with two batches
+                    noise.append(
+                        gradient_noise_scale(trainer.model, search.train, search.loss_fn, samples=samples, draws=20)
+                    )
+                probes.append(trainer.steps_done)
+                search.spend(part * base + samples)
+            tried = sorted({size for size in (base // 4, base, 4 * base) if sizes[0] <= size <= sizes[-1]} | {base})
+            branched = max(8 * tried[-1], base * search.steps(base, SHORT / 4))
+            branch = None
+            if 6 * branched <= base * search.steps(base, 1.0):
+                branch = branch_test(trainer, search.held_out, tried, branched, repeats=2)
+                search.spend(2 * len(tried) * branched)
+            return probes, noise, branch
+        except Divergence:
+            search.spend(trainer.samples_seen)
+        except ValueError as error:
+            if "diverged" not in str(error):
+                raise
+        lr /= 3
+    raise ValueError(f"optimizer: every run diverged, with rates down to {lr:.2g}")
+
+
+def longer(search: Search, trials: list[Trial], bounds: tuple[int, int], seed: int) -> list[Trial]:
+    """The two best batch sizes and, where runs are cheap, those beside the best, each at its best rate and half-way to its neighbours."""
+    best: dict[int, Trial] = {}
+    for trial in sorted(trials, key=lambda t: t.loss):
+        best.setdefault(trial.batch_size, trial)
+    ranked = [t for t in best.values() if math.isfinite(t.loss)]
+    rates = {t.batch_size: t.lr for t in ranked[:2]}
+    many = search.why is None
+    if many:
+        top = ranked[0]
+        for size in (top.batch_size // 2, top.batch_size * 2):
+            near = [t.lr for t in ranked if t.batch_size in (2 * size, size // 2)]
+            if bounds[0] <= size <= bounds[1] and size not in rates:
+                rates[size] = math.exp(np.mean(np.log(near)))
+    asked = [
+        (lr * factor, size, seed + k)
+        for size, lr in rates.items()
+        for factor in (3**-0.5, 1.0, 3**0.5)
+        for k in range(2 if many else 1)
+    ]
+    found = search.run(asked, LONGER)
+    kinds = list(dict.fromkeys((t.lr, t.batch_size) for t in found))
+    alike = {kind: [t for t in found if (t.lr, t.batch_size) == kind] for kind in kinds}
+    return [Trial(**{**vars(a[0]), "loss": float(np.mean([t.loss for t in a]))}) for a in alike.values()]
+
+
+def other_forms(search: Search, best: Trial, seed: int) -> dict[str, Trial]:
+    """The best with a constant rate, a third as high, and with a warmup."""
+    return {
+        "constant": search.run([(best.lr / 3, best.batch_size, seed)], LONGER, shape="constant")[0],
+        "warmup": search.run([(best.lr, best.batch_size, seed)], LONGER, warm=True)[0],
+    }
+
+
+def form(best: Trial, others: dict[str, Trial], start: float) -> tuple[str, bool, float]:
+    """Shape, warmup or not, and a factor on the rate: what is clearly better than falling to zero from the start, if anything."""
+    name, other = min(others.items(), key=lambda item: item[1].loss)
+    if not other.loss < best.loss - CLEARLY * abs(start - best.loss):
+        return "linear", False, 1.0
+    return ("constant", False, 1 / 3) if name == "constant" else ("linear", True, 1.0)
+
+
+def whole_runs(
+    search: Search, trials: list[Trial], form: tuple[str, bool, float], seed: int
+) -> tuple[Setting, Setting]:
+    """The best setting, and the one that takes least time among those that differ from it by no more than seeds do."""
+    shape, warm, factor = form
+    ranked = sorted(trials, key=lambda t: t.loss)
+    ranked = [
+        t for t in ranked if t.batch_size >= ranked[0].batch_size
+    ]  # a smaller batch that is no better takes longer
+    taken = [t for k, t in enumerate(ranked) if sum(u.batch_size == t.batch_size for u in ranked[:k]) < 2]
+    taken = taken[: 3 if search.why is None else 2]
+    within = ranked[0].loss + CLEARLY * abs(ranked[-1].loss - ranked[0].loss)
+    large = max((t for t in ranked if t.loss <= within), key=lambda t: t.batch_size)
+    if large.batch_size > max(t.batch_size for t in taken):
+        taken.append(large)
+    settings = [(t.lr * factor, t.batch_size) for t in taken]
+    runs: dict[tuple[float, int], list[Trial]] = {}
+    rounds = (range(SEEDS),) if search.why is None else (range(1), range(1, SEEDS))
+    for k, seeds in enumerate(rounds):
+        asked = settings if k == 0 else sorted(runs, key=lambda s: runs[s][0].loss)[:1]
+        for trial in search.run([(*setting, seed + s) for setting in asked for s in seeds], 1.0, shape, warm):
+            runs.setdefault((trial.lr, trial.batch_size), []).append(trial)
+    made = [
+        Setting(
+            lr, size, mine[0].warmup, mine[0].shape, mine[0].steps, float(np.mean([t.loss for t in mine])),
+            (min(t.loss for t in mine), max(t.loss for t in mine)), mine[0].steps * search.pace(size),
+        )
+        for (lr, size), mine in runs.items()
+    ]  # fmt: skip
+    full = [setting for setting in made if len(runs[setting.lr, setting.batch_size]) == SEEDS]
+    chosen = min(full, key=lambda setting: setting.loss)
+    good = [setting for setting in made if setting.loss <= chosen.spread[1]]
+    return chosen, min(good, key=lambda setting: setting.seconds)
+
+
+@torch.no_grad()
+def against_constant(search: Search, seed: int) -> tuple[float, float]:
+    """What the best constant output of the training samples gets on the validation samples, and what a fresh model gets."""
+    trainer = search.trainer(1e-9, 1, seed)
+    start = search.plan(1).judged(trainer)
+    rows = [torch.arange(min(4096, len(data))) for data in (search.train, search.held_out)]
+    inputs, targets = batch(search.train, rows[0], search.device)
+    if not isinstance(inputs, torch.Tensor):
+        return math.nan, start
+    trainer.model.eval()
+    outputs = trainer.model(inputs)
+    best = best_constant(search.loss_fn, outputs, targets)
+    if best is None:
+        return math.nan, start
+    _, targets = batch(search.held_out, rows[1], search.device)
+    outputs = best.expand(len(rows[1]), *best.shape[1:])
+    judge = search.metric or search.loss_fn
+    return float(mean(judge(outputs, targets))), start
