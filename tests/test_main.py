@@ -128,7 +128,7 @@ def test_recommend_takes_a_function_of_ones_own(tmp_path, monkeypatch, capsys):
     assert main(["recommend", "mine:setup", "--budget", "400", "--report", "report.html", "--device", "cpu"]) == 0
     said = capsys.readouterr().out
     assert "Recommendation(lr=" in said
-    assert "batch size: the noise scale is about" in said
+    assert "the noise scale is about" in said
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 

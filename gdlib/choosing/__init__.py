@@ -4,8 +4,8 @@ from gdlib.choosing import cost
 from gdlib.choosing._branch import BranchTest, branch_test
 from gdlib.choosing._noise_scale import CriticalBatch, NoiseScale, fit_critical_batch, gradient_noise_scale
 from gdlib.choosing._range_test import RangeTest, range_test
-from gdlib.choosing._recommend import Recommendation, Setting, recommend
-from gdlib.choosing._search import Trial
+from gdlib.choosing._recommend import Recommendation, recommend
+from gdlib.choosing._setting import Setting, Trial
 from gdlib.choosing._sweep import Sweep, sweep
 
 __all__ = [

@@ -3,7 +3,8 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from gdlib.choosing._search import LONGER, SHORT, Search, Trial
+from gdlib.choosing._search import LONGER, SHORT, Search
+from gdlib.choosing._setting import Trial
 
 if TYPE_CHECKING:
     from gdlib.choosing._branch import BranchTest

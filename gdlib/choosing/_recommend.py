@@ -19,9 +19,9 @@ from gdlib.choosing._branch import BranchTest
 from gdlib.choosing._noise_scale import NoiseScale
 from gdlib.choosing._range_test import RangeTest
 from gdlib.choosing._reasons import reasons
-from gdlib.choosing._rounds import Setting
 from gdlib.choosing._samples import as_samples
-from gdlib.choosing._search import Search, Trial
+from gdlib.choosing._search import Search
+from gdlib.choosing._setting import Setting, Trial
 from gdlib.training import device as devices
 
 

@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ from gdlib.choosing._branch import BranchTest, branch_test
 from gdlib.choosing._noise_scale import NoiseScale, gradient_noise_scale
 from gdlib.choosing._range_test import RangeTest, range_test
 from gdlib.choosing._samples import apart, as_samples, batch, best_constant, mean
-from gdlib.choosing._search import LONGER, SHORT, Search, Trial, schedule
-from gdlib.schedules import Schedule
+from gdlib.choosing._search import LONGER, SHORT, Search
+from gdlib.choosing._setting import Setting, Trial
 from gdlib.training import Divergence
 
 CLEARLY = 0.05  # of what the plain linear run has gained: what another schedule must gain on top to be taken instead
@@ -22,41 +21,6 @@ PROBES = 3  # times at which the noise scale is measured
 SPACING = 4  # from one batch size to the next
 UNKNOWN = 1e-2  # where to begin if a range test saw nothing; the short runs go on from there in both directions
 SEEDS = 3  # whole runs of what is recommended
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What to train with.
-
-    Attributes:
-        lr: the peak learning rate.
-        batch_size: samples a step.
-        warmup: steps in which the rate rises to its peak; may be 0.
-        shape: how it goes on: ``"linear"`` to zero, or ``"constant"``.
-        steps: of the run that the budget pays for.
-        loss: mean validation loss (or metric) of whole runs at this setting, over the seeds.
-        spread: lowest and highest of them.
-        seconds: what such a run takes on this machine.
-
-    Example:
-        >>> setting = Setting(0.1, 32, 0, "linear", 100, loss=0.5, spread=(0.4, 0.6), seconds=1.0)
-        >>> setting.schedule(0), setting.schedule(50)
-        (0.1, 0.05)
-    """
-
-    lr: float
-    batch_size: int
-    warmup: int
-    shape: str
-    steps: int
-    loss: float
-    spread: tuple[float, float]
-    seconds: float
-
-    @property
-    def schedule(self) -> Schedule:
-        """The learning rate as a function of the step, for ``Trainer(lr=...)`` or `gdlib.schedules.as_torch`."""
-        return schedule(self.lr, self.shape, self.warmup, self.steps)
 
 
 def held_out(dataset: Any, validation: Any, seed: int) -> tuple[Any, Any]:

@@ -10,52 +10,16 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from gdlib import schedules
+from gdlib.choosing._setting import Trial, rate_of
 from gdlib.choosing._stack import Plan, Run, alone, together, why_alone
 from gdlib.schedules import Schedule
 from gdlib.training import Trainer
 
-SHAPES = {"linear": schedules.polynomial, "constant": lambda lr, steps: schedules.constant(lr)}
 WARMUP = 0.1  # share of the steps, where there is one
 SHORT, LONGER = 0.1, 0.3  # shares of the budget that the runs of the two short rounds get
 FACTORS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)  # around the range test's suggestion
 EXTRA = 4  # times, at most, that a batch size gets two rates more, where its best is at the edge of those tried
 AT_ONCE = 64  # runs in a stack
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A run of the search.
-
-    Attributes:
-        lr: its peak learning rate.
-        batch_size: its batch size.
-        shape: ``"linear"`` (falls to zero) or ``"constant"``.
-        warmup: its first steps, in which the rate rises.
-        steps: how many it took.
-        share: of the budget; 1 is a whole run.
-        seed: of its weights and its order.
-        loss: on the validation samples, at the end, or the metric that was asked for; infinite where it diverged.
-
-    Example:
-        >>> Trial(lr=0.1, batch_size=32, shape="linear", warmup=0, steps=100, share=0.1, seed=0, loss=0.5).loss
-        0.5
-    """
-
-    lr: float
-    batch_size: int
-    shape: str
-    warmup: int
-    steps: int
-    share: float
-    seed: int
-    loss: float = math.inf
-
-
-def schedule(lr: float, shape: str, warmup: int, steps: int) -> Schedule:
-    """The learning rate of a trial."""
-    rate = SHAPES[shape](lr, steps)
-    return schedules.warmup(rate, warmup, start=1 / (warmup + 1)) if warmup else rate
 
 
 @dataclass
@@ -127,7 +91,7 @@ class Search:
             warmup = round(WARMUP * steps) if warm else 0
             here = [k for k, (_, s, _) in enumerate(asked) if s == size]
             for part in (here[k : k + AT_ONCE] for k in range(0, len(here), AT_ONCE)):
-                runs = [Run(schedule(asked[k][0], shape, warmup, steps), asked[k][2]) for k in part]
+                runs = [Run(rate_of(asked[k][0], shape, warmup, steps), asked[k][2]) for k in part]
                 train = together if self.why is None else alone
                 _, judged = train(self.plan(steps), runs, size, tqdm(disable=True))
                 for k, loss in zip(part, judged[:, -1].tolist()):
