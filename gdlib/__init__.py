@@ -27,14 +27,22 @@ _MODULES = {
 __all__ = sorted([*_HOME, *_MODULES])
 
 
+_EXTRAS = {"anywidget": "widgets", "ipywidgets": "widgets", "matplotlib": "plots", "sklearn": "data", "scipy": "data"}
+
+
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(import_module(f"gdlib.{_HOME[name]}"), name)
-    elif name in _MODULES:
-        value = import_module(f"gdlib.{_MODULES[name]}")
-    else:
+    if name not in __all__:
         raise AttributeError(f"module 'gdlib' has no attribute {name!r}")
-    globals()[name] = value
+    try:
+        module = import_module(f"gdlib.{_HOME.get(name) or _MODULES[name]}")
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRAS:
+            raise
+        extra = _EXTRAS[error.name]
+        raise ModuleNotFoundError(
+            f"gdlib.{name} needs {error.name}: pip install 'gdlib-book[{extra}]'", name=error.name
+        ) from error
+    globals()[name] = value = getattr(module, name) if name in _HOME else module
     return value
 
 

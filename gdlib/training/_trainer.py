@@ -1,7 +1,5 @@
 """The training loop, as an iterator: the body of ``for step in trainer.run(1000)`` belongs to the reader."""
 
-import functools
-import inspect
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,6 +25,7 @@ from gdlib.training._history import History, Step
 from gdlib.training._interrupts import protect, release
 from gdlib.training._objective import Objective
 from gdlib.training._step import take
+from gdlib.training._trained import as_optimizer, brings_its_rate, module_of, trainable
 
 DEFAULT_LR = 0.1
 RETRY = 1 / 3  # of the rate, after a divergence
@@ -116,13 +115,13 @@ class Trainer:
         if collate_fn is not None and not callable(collate_fn):
             raise TypeError(f"collate_fn must be a function of a list of samples; got {collate_fn!r}")
         self._lr_factor, self._lr, self._batch_size = 1.0, None, None
-        self.lr = (None if _brings_its_rate(optimizer) else DEFAULT_LR) if lr is ... else lr
+        self.lr = (None if brings_its_rate(optimizer) else DEFAULT_LR) if lr is ... else lr
         self.batch_size = batch_size
         self.micro_batch_size = None if micro_batch_size is None else _check.whole("micro_batch_size", micro_batch_size)
         self.clip_norm = None if clip_norm is None else _check.positive("clip_norm", clip_norm)
-        self.loss_fn, self._loss_module = loss_fn, _module_of(loss_fn)
+        self.loss_fn, self._loss_module = loss_fn, module_of(loss_fn)
         self._parallel, self.device = distributed.join(parallel, devices.resolve(device))
-        first = _trainable(model, self._loss_module)
+        first = trainable(model, self._loss_module)
         if self._parallel == "fsdp" and isinstance(optimizer, torch.optim.Optimizer):
             raise ValueError(
                 "optimizer must be a function from the parameters with parallel='fsdp', which replaces them"
@@ -144,7 +143,7 @@ class Trainer:
             [p for p in self._loss_module.parameters() if p not in set(model.parameters())] if self._loss_module else []
         )
         distributed.same_everywhere(self._alone)
-        self.optimizer = _as_optimizer(optimizer, [*self.model.parameters(), *self._alone], self.device)
+        self.optimizer = as_optimizer(optimizer, [*self.model.parameters(), *self._alone], self.device)
         self._frozen = {p for p in self.parameters() if not p.requires_grad}
         self._objective = Objective(self.model, loss_fn)
         scaled = self.precision.dtype == torch.float16
@@ -432,7 +431,7 @@ class Trainer:
         Raises:
             ValueError: if it does not fit this trainer's model, loss, optimizer or data; nothing is changed then.
         """
-        _state.restore(self, state)
+        _state.restore(self, _state.copied(state))  # torch's optimizers go on with the very tensors that they load
         self._guard = None if self._guard is None else Guard(self)
 
     @contextmanager
@@ -502,62 +501,3 @@ class Trainer:
                 self._history = History()
             self._history.load_state_dict(state["history"])
         self._guard = None if self._guard is None else Guard(self)
-
-
-def _brings_its_rate(optimizer: Any) -> bool:
-    """Whether an optimizer is ready, or comes from a partial with ``lr`` or a function of the reader's own."""
-    while isinstance(optimizer, functools.partial):
-        if "lr" in optimizer.keywords:
-            return True
-        optimizer = optimizer.func
-    return not inspect.isclass(optimizer)
-
-
-def _module_of(loss_fn: Any) -> nn.Module | None:
-    """The module that a loss is, is a method of, or is a partial of."""
-    while isinstance(loss_fn, functools.partial):
-        loss_fn = loss_fn.func
-    loss_fn = getattr(loss_fn, "__self__", loss_fn)
-    return loss_fn if isinstance(loss_fn, nn.Module) else None
-
-
-def _trainable(model: nn.Module, loss: nn.Module | None) -> nn.Parameter:
-    """The first parameter that is trained, after making sure that there is one, and that all of them can be."""
-    parameters = [*model.parameters(), *(loss.parameters() if loss is not None else ())]
-    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters):
-        raise ValueError("model must have its parameters: call it once on an input, so that its lazy parts get theirs")
-    if any(p.dtype == torch.float16 for p in parameters):
-        raise ValueError(
-            "model must not be in float16, whose gradients cannot be scaled; pass it in float32, with precision='fp16'"
-        )
-    parameters = [p for p in parameters if p.requires_grad]
-    if not parameters:
-        raise ValueError("model must have a parameter to train; got none that requires a gradient")
-    return parameters[0]
-
-
-def _as_optimizer(optimizer: Any, parameters: list[nn.Parameter], device: torch.device) -> torch.optim.Optimizer:
-    wanted = "a function from the parameters to a torch.optim.Optimizer, or such an optimizer"
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        if not callable(optimizer):
-            raise TypeError(f"optimizer must be {wanted}; got {optimizer!r}")
-        fused = device.type == "cuda" and _takes_fused(optimizer)
-        optimizer = optimizer(parameters, fused=True) if fused else optimizer(parameters)
-    if not isinstance(optimizer, torch.optim.Optimizer):
-        raise TypeError(f"optimizer must be {wanted}; it gave {type(optimizer).__name__}")
-    if isinstance(optimizer, torch.optim.LBFGS):
-        raise ValueError("optimizer must take one gradient a step; got LBFGS, which asks for the loss again and again")
-    held = {p for group in optimizer.param_groups for p in group["params"]}
-    if not held & {p for p in parameters if p.requires_grad}:
-        raise ValueError("optimizer must hold the model's parameters; got one that holds none of them")
-    return optimizer
-
-
-def _takes_fused(optimizer: Callable) -> bool:
-    """Whether a function takes ``fused`` and its caller has not chosen yet."""
-    try:
-        known = inspect.signature(optimizer).parameters
-    except (TypeError, ValueError):
-        return False
-    chosen = getattr(optimizer, "keywords", {})
-    return "fused" in known and not {"fused", "foreach", "differentiable"} & set(chosen)

@@ -1,0 +1,68 @@
+"""What is trained, and by which optimizer: checks of what a reader hands to `Trainer`."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def brings_its_rate(optimizer: Any) -> bool:
+    """Whether an optimizer is ready, or comes from a partial with ``lr`` or a function of the reader's own."""
+    while isinstance(optimizer, functools.partial):
+        if "lr" in optimizer.keywords:
+            return True
+        optimizer = optimizer.func
+    return not inspect.isclass(optimizer)
+
+
+def module_of(loss_fn: Any) -> nn.Module | None:
+    """The module that a loss is, is a method of, or is a partial of."""
+    while isinstance(loss_fn, functools.partial):
+        loss_fn = loss_fn.func
+    loss_fn = getattr(loss_fn, "__self__", loss_fn)
+    return loss_fn if isinstance(loss_fn, nn.Module) else None
+
+
+def trainable(model: nn.Module, loss: nn.Module | None) -> nn.Parameter:
+    """The first parameter that is trained, after making sure that there is one, and that all of them can be."""
+    parameters = [*model.parameters(), *(loss.parameters() if loss is not None else ())]
+    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters):
+        raise ValueError("model must have its parameters: call it once on an input, so that its lazy parts get theirs")
+    if any(p.dtype == torch.float16 for p in parameters):
+        raise ValueError(
+            "model must not be in float16, whose gradients cannot be scaled; pass it in float32, with precision='fp16'"
+        )
+    parameters = [p for p in parameters if p.requires_grad]
+    if not parameters:
+        raise ValueError("model must have a parameter to train; got none that requires a gradient")
+    return parameters[0]
+
+
+def as_optimizer(optimizer: Any, parameters: list[nn.Parameter], device: torch.device) -> torch.optim.Optimizer:
+    wanted = "a function from the parameters to a torch.optim.Optimizer, or such an optimizer"
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        if not callable(optimizer):
+            raise TypeError(f"optimizer must be {wanted}; got {optimizer!r}")
+        fused = device.type == "cuda" and _takes_fused(optimizer)
+        optimizer = optimizer(parameters, fused=True) if fused else optimizer(parameters)
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise TypeError(f"optimizer must be {wanted}; it gave {type(optimizer).__name__}")
+    if isinstance(optimizer, torch.optim.LBFGS):
+        raise ValueError("optimizer must take one gradient a step; got LBFGS, which asks for the loss again and again")
+    held = {p for group in optimizer.param_groups for p in group["params"]}
+    if not held & {p for p in parameters if p.requires_grad}:
+        raise ValueError("optimizer must hold the model's parameters; got one that holds none of them")
+    return optimizer
+
+
+def _takes_fused(optimizer: Callable) -> bool:
+    """Whether a function takes ``fused`` and its caller has not chosen yet."""
+    try:
+        known = inspect.signature(optimizer).parameters
+    except (TypeError, ValueError):
+        return False
+    chosen = getattr(optimizer, "keywords", {})
+    return "fused" in known and not {"fused", "foreach", "differentiable"} & set(chosen)
