@@ -86,8 +86,11 @@ class Objective:
             return
         if outputs.ndim == 0 or not _would_spread(outputs, targets):
             return
-        n, outputs = min(8, len(outputs)), outputs.detach()
-        if n > 1 and not self._adds_up([(outputs[i : i + 1], targets[i : i + 1], 1) for i in range(n)]):
+        probes, n = [outputs.detach()], min(32, len(outputs))
+        if outputs.numel() == targets.numel():  # the targets' own values tell more: there a loss is zero, but not over all pairs
+            probes.append(targets.detach().to(outputs.dtype).reshape(outputs.shape))
+        rows = [[(probe[i : i + 1], targets[i : i + 1], 1) for i in range(n)] for probe in probes]
+        if n > 1 and not all(map(self._adds_up, rows)):
             raise ValueError(
                 f"targets must have the shape of the model's outputs, {tuple(outputs.shape)}; got"
                 f" {tuple(targets.shape)}, which torch would spread over every pair of samples"
