@@ -92,7 +92,9 @@ INEXACT = {
     "class weights": nn.CrossEntropyLoss(weight=torch.tensor([1.0, 5.0, 0.2])),
     "a sum": nn.CrossEntropyLoss(reduction="sum"),
     "pairs within the batch": in_batch_contrast,
-    "a weighted mean": lambda o, y: (F.cross_entropy(o, y.clamp(min=0), reduction="none") * (y + 1)).sum() / (y + 1).sum(),
+    "a weighted mean": lambda o, y: (
+        (F.cross_entropy(o, y.clamp(min=0), reduction="none") * (y + 1)).sum() / (y + 1).sum()
+    ),
 }
 
 
@@ -197,7 +199,11 @@ def test_nested_inputs_go_into_the_model_as_its_signature_has_it(kind, model, he
 
 def plain_accuracy(model, inputs, y):
     with torch.no_grad():
-        outputs = model(inputs) if isinstance(model, AsOne) else model(*(inputs.values() if isinstance(inputs, dict) else inputs))
+        outputs = (
+            model(inputs)
+            if isinstance(model, AsOne)
+            else model(*(inputs.values() if isinstance(inputs, dict) else inputs))
+        )
     return (outputs.argmax(1) == y).double().mean().item()
 
 

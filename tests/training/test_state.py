@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_trainer import assert_same
 from torch import nn
 
-from gdlib import Divergence, Trainer, batching, data, models, range_test, schedules
+from gdlib import Divergence, Trainer, batching, data, range_test, schedules
 
 split = data.digits()
 cross_entropy = nn.functional.cross_entropy
@@ -77,7 +77,9 @@ def losses(trainer, steps):
     found = []
     for step in trainer.run(steps):
         trainer.extra["best"] = min(trainer.extra["best"], step.loss)
-        found.append((step.loss, torch.rand(1, generator=trainer.extra["noise"]).item(), trainer.extra["numpy"].normal()))
+        found.append(
+            (step.loss, torch.rand(1, generator=trainer.extra["noise"]).item(), trainer.extra["numpy"].normal())
+        )
     return found
 
 
