@@ -194,7 +194,9 @@ def as_tensor(values: Any) -> Tensor:
 
 def _on_disk(values: Any) -> bool:
     """Whether an array is mapped from a file, or is a view of one that is."""
-    while isinstance(values, np.ndarray) or type(values).__name__ == "DummyArray":  # what NumPy puts below a strided view
+    while (
+        isinstance(values, np.ndarray) or type(values).__name__ == "DummyArray"
+    ):  # what NumPy puts below a strided view
         if isinstance(values, np.memmap):
             return True
         values = values.base

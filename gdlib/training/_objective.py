@@ -87,7 +87,9 @@ class Objective:
         if outputs.ndim == 0 or not _would_spread(outputs, targets):
             return
         probes, n = [outputs.detach()], min(32, len(outputs))
-        if outputs.numel() == targets.numel():  # the targets' own values tell more: there a loss is zero, but not over all pairs
+        if (
+            outputs.numel() == targets.numel()
+        ):  # the targets' own values tell more: there a loss is zero, but not over all pairs
             probes.append(targets.detach().to(outputs.dtype).reshape(outputs.shape))
         rows = [[(probe[i : i + 1], targets[i : i + 1], 1) for i in range(n)] for probe in probes]
         if n > 1 and not all(map(self._adds_up, rows)):

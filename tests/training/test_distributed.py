@@ -115,6 +115,22 @@ def test_one_process_loads_what_each_of_many_wrote_for_itself_and_refuses_it_tor
         assert all(torch.equal(p, q) for p, q in zip(before, trainer.model.parameters()))
 
 
+@pytest.mark.parametrize(("processes", "size", "workers"), [(2, 31, 0), (3, 4, 1)])
+def test_labels_few_and_uneven_a_loss_that_is_trained_and_augmented_samples(tmp_path, processes, size, workers):
+    """The same sums, counts and augmentations on one process and on many, whatever share has labels; evaluation is shared."""
+    found = []
+    for n in (1, processes):
+        out = tmp_path / f"{n}.json"
+        torchrun(n, "labelled", out, 12, size, workers if n > 1 else 0)
+        found.append(json.loads(out.read_text()))
+    one, many = found
+    assert many["losses"] == pytest.approx(one["losses"], rel=1e-10)
+    assert many["log"] == pytest.approx(one["log"], rel=1e-9)
+    assert one["log"] != 0
+    assert many["test"] == pytest.approx(one["test"], rel=1e-9)
+    assert many["test"]["rows"] == 600
+
+
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_a_worker_killed_with_sigkill_is_started_again_and_comes_to_the_same_end(tmp_path, parallel):
     for folder, killed in ((tmp_path / "calm", True), (tmp_path / "killed", False)):

@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 
 def draws() -> list[float]:
     """Some of each; one normal of two, for the second waits in NumPy's and Python's generators."""
-    return [torch.rand(1).item(), np.random.normal(), np.random.rand(), random.gauss(0, 1), random.random()]  # noqa: NPY002
+    return [torch.rand(1).item(), np.random.normal(), np.random.rand(), random.gauss(0, 1), random.random()]
 
 
 def test_what_follows_is_what_followed_before():

@@ -6,10 +6,12 @@ torchrun --nproc-per-node 2 tests/training/worker.py together OUT ddp 30 61
 
 import json
 import os
+import random
 import sys
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -84,6 +86,40 @@ def together(out: str, parallel: str, steps: str, size: str, load: str = "", sav
     distributed.leave()
 
 
+class Temperature(nn.Module):
+    """A loss with a parameter of its own, as a sum over the labels and their number."""
+
+    def __init__(self):
+        super().__init__()
+        self.log = nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+    def forward(self, outputs, targets):
+        loss = nn.functional.cross_entropy(outputs * self.log.exp(), targets, reduction="sum")
+        return loss, (targets != -100).sum()
+
+
+class Noisy(torch.utils.data.Dataset):
+    """Digits with noise from every generator, of which the first hundreds have no label."""
+
+    def __len__(self):
+        return 600
+
+    def __getitem__(self, i):
+        noise = 0.1 * torch.randn(64, dtype=torch.float64) + np.random.normal() + random.random()
+        return split.train.inputs[i].double() + noise, split.train.targets[i] if i > 300 else torch.tensor(-100)
+
+
+def labelled(out: str, steps: str, size: str, workers: str = "0") -> None:
+    """A run over samples most of which have no label, with a loss that is trained; rank 0 writes what came of it to ``out``."""
+    loss, data = Temperature(), Noisy()
+    trainer = Trainer(plain_model(), data, loss, lr=0.05, batch_size=int(size), device="cpu", workers=int(workers))
+    losses = [step.loss for step in trainer.run(int(steps))]
+    found = trainer.evaluate(data, {"rows": lambda outputs, targets: len(outputs)})
+    if distributed.rank() == 0:
+        Path(out).write_text(json.dumps({"losses": losses, "log": loss.log.item(), "test": found}))
+    distributed.leave()
+
+
 def killed(folder: str, steps: str, parallel: str) -> None:
     """A run of several processes of which one kills itself, once, in the middle; torchrun starts them all again."""
     trainer = Trainer(
@@ -154,4 +190,4 @@ def mistakes(out: str) -> None:
 
 
 if __name__ == "__main__":
-    {f.__name__: f for f in (crash, together, killed, mistakes)}[sys.argv[1]](*sys.argv[2:])
+    {f.__name__: f for f in (crash, together, labelled, killed, mistakes)}[sys.argv[1]](*sys.argv[2:])
