@@ -97,6 +97,13 @@ def sized(html: str, page: Path) -> str:
     return re.sub(r"<img\b[^>]*>", measured, html)
 
 
+def lean(html: str) -> str:
+    """Without what changes nothing: marks of code in the colour that code has anyway (names, brackets, spaces), a third of a page
+    with much code, and MathML's namespace, which HTML knows."""
+    html = re.sub(r'<span class="[npw]">([^<]*)</span>', r"\1", html)
+    return html.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
+
+
 def state_last(html: str) -> str:
     """The widgets' state, a quarter of a megabyte, comes after the text."""
     state = r'<script type="application/vnd\.jupyter\.widget-state\+json">.*?</script>\n?'
@@ -118,7 +125,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
         if static not in page.parents:
             html = page.read_text(encoding="utf-8")
             html = icons_inline(theme_first(html), static / "scripts")
-            texts[page] = state_last(sized(scripts_apart(html, page), page))
+            texts[page] = state_last(sized(scripts_apart(lean(html), page), page))
     address = one_sheet(texts, static)
     for page, html in texts.items():
         up = "../" * (len(page.relative_to(out).parts) - 1)
