@@ -63,7 +63,7 @@ lab: as_somebody $(VENV)/lab
 	$(BIN)/python -m jupyter lab $(LAB) --config=book/_tools/lab.py book
 
 bench: $(VENV)/bench book
-	@failed=0; for race in sweep trainer recommend pages; do $(BIN)/python tests/benchmarks/$$race.py || failed=1; done; exit $$failed
+	@failed=0; for race in sweep trainer recommend pages slow_line; do $(BIN)/python tests/benchmarks/$$race.py || failed=1; done; exit $$failed
 
 pdf: book
 	$(BIN)/python book/_tools/pdf.py
