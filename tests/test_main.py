@@ -132,6 +132,80 @@ def test_recommend_takes_a_function_of_ones_own(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
+MINE = """
+import torch
+from gdlib import data, models
+
+def setup():
+    return lambda: models.linear(10), data.diabetes(), torch.nn.functional.mse_loss, torch.optim.AdamW
+
+def broken():
+    return {}["missing"]
+
+def bad_loss():
+    def loss_fn(outputs, targets):
+        raise ValueError("my own mistake")
+    return lambda: models.linear(10), data.diabetes().train, loss_fn, torch.optim.SGD
+"""
+
+
+def test_train_and_sweep_take_a_function_of_ones_own(tmp_path, monkeypatch, capsys):
+    (tmp_path / "own_task.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    assert (
+        main(["train", "own_task:setup", "--lr", "0.05", "--steps", "60", "--device", "cpu", "--out", "history.json"])
+        == 0
+    )
+    assert "test loss" in capsys.readouterr().out
+    history = History.load("history.json")
+    assert history.loss[-5:].mean() < 0.8 * history.loss[0]
+    assert (
+        main(
+            ["sweep", "own_task:setup", "--lr", "0.1", "--batch-size", "8", "32", "--steps", "20", "--out", "runs.npz"]
+        )
+        == 0
+    )
+    assert Sweep.load("runs.npz").losses.shape == (1, 2, 1, 20)
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "said"), [("broken", KeyError, "missing"), ("bad_loss", ValueError, "my own mistake")]
+)
+def test_an_error_in_the_readers_module_is_shown_as_theirs(function, error, said, tmp_path, monkeypatch):
+    (tmp_path / "own_faults.py").write_text(MINE)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=said) as caught:
+        main(["train", f"own_faults:{function}", "--steps", "3", "--device", "cpu"])
+    assert "own_faults.py" in str(caught.traceback[-1].path)
+
+
+def test_a_finished_checkpoint_says_so_and_settings_that_differ_are_named(tmp_path, capsys):
+    command = [
+        "train",
+        "diabetes",
+        "--steps",
+        "20",
+        "--checkpoint",
+        str(tmp_path / "run.pt"),
+        "--device",
+        "cpu",
+        "--lr",
+    ]
+    assert main([*command, "0.05"]) == 0
+    assert "resumed" not in capsys.readouterr().out
+    assert main([*command, "0.01"]) == 0
+    said = capsys.readouterr().out
+    assert "resumed at step 20 of 20" in said
+    assert "--lr was 0.05 when it was written, and is 0.01 from here on" in said
+
+
+@pytest.mark.parametrize("option", ["--out", "--checkpoint"])
+def test_paths_are_checked_before_the_work(option, tmp_path, capsys):
+    for path in (tmp_path / "missing" / "file", tmp_path):
+        assert main(["train", "digits", "--steps", "1000000000", option, str(path)]) == 1
+        assert "must lie in a folder that exists" in (said := capsys.readouterr().err) or "must be a file" in said
+
+
 @pytest.mark.parametrize(
     ("setup", "said"),
     [
