@@ -80,20 +80,20 @@ def test_transformers(run):
     names = run("Fine-tune a Transformers model")
     assert names["trainer"].evaluate(names["samples"][:100])["accuracy"] > 0.8
 
+
+def test_the_loss_over_tokens_of_transformers_section_is_exact_in_micro_batches():
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    words = torch.randint(50, (16, 12), generator=torch.Generator().manual_seed(0))
-    labels = words.clone()
-    for row in range(16):
-        labels[row, 3 + row % 9 :] = -100
+    names, words = {"torch": torch}, torch.randint(50, (16, 12), generator=torch.Generator().manual_seed(0))
+    exec(SECTIONS["Fine-tune a Transformers model"][1], names)
+    labels = words.masked_fill(torch.arange(12) >= 3 + torch.arange(16)[:, None] % 9, -100)
+    sizes = {"vocab_size": 50, "n_positions": 12, "n_embd": 8, "n_layer": 1, "n_head": 1}
     ends = []
     for micro in (None, 3):
         torch.manual_seed(0)
-        config = GPT2Config(50, 12, 8, n_layer=1, n_head=1, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
-        trained = trainer(
-            GPT2LMHeadModel(config).double(), names["over_tokens"], data={"input_ids": words, "labels": labels},
-            batch_size=16, micro_batch_size=micro,
-        )  # fmt: skip
+        model = GPT2LMHeadModel(GPT2Config(**sizes, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)).double()
+        samples = {"input_ids": words, "labels": labels}
+        trained = trainer(model, names["over_tokens"], data=samples, batch_size=16, micro_batch_size=micro)
         trained.fit(2)
         ends.append(weights(trained))
     torch.testing.assert_close(*ends, rtol=1e-10, atol=1e-12)
