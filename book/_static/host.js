@@ -1,5 +1,5 @@
-// Shows the widgets stored in a page: sliders, boxes, links, anywidgets. More controls are in host-controls.js, the rest is left to
-// html-manager (widgets-loader.js); see book/appendix/host.md. No module: a page opened from a disk may load none.
+// Shows the widgets stored in a page: sliders, boxes, links, anywidgets. host-controls.js has more controls, the rest is left to
+// html-manager: see book/appendix/host.md. No module: a page opened from a disk may load none.
 (() => {
 const here = document.currentScript.src, models = new Map();
 const CONTROLS = /^(Dropdown|ToggleButtons|Checkbox|Text|Label|HTML|Play|Output)Model$/;
@@ -39,7 +39,7 @@ class Model {
 	}
 }
 
-// A model shown: its element, and what ends with it.
+// A model shown: its element, what ends with it.
 class View {
 	ends = [];
 	el = make("div", { className: "jupyter-widgets" });
@@ -60,7 +60,7 @@ class View {
 	}
 }
 
-// d3-format, as far as readouts use it; nothing for the rest.
+// d3-format, as far as readouts use it.
 function formatter(spec) {
 	const [, digits = 6, kind] = /^(?:\.(\d+))?([dfgs])$/.exec(spec) ?? [], p = clamp(digits, kind === "f" ? 0 : 1, 20);
 	const si = (x) => {
@@ -157,7 +157,7 @@ const box = (kind) => (view) => {
 	return Promise.all(inside.map(({ ready }) => ready));
 };
 
-// A model as a widget's code sees it, without a kernel to save or send to.
+// A model as a widget's code sees it: no kernel to save or send to.
 const faceOf = (model, owner) => ({
 	get: (key) => model.get(key), set: (...given) => model.set(...given), save_changes() {}, send() {},
 	on: (names, act) => model.on(names, act, owner), off: (names, act) => model.off(names, act, owner),
@@ -251,6 +251,7 @@ async function start() {
 				const view = show(models.get(id));
 				place.append(view.el);
 				await view.ready;
+				requestAnimationFrame(() => { place.dataset.drawn = ""; });
 			}
 		} else if (places.length) {
 			await script("widgets-loader.js");

@@ -2,6 +2,7 @@
 
     python book/_tools/notebooks.py                 # all of them
     python book/_tools/notebooks.py book/index.ipynb
+    python book/_tools/notebooks.py --pictures [...]  # only take the widgets' pictures anew
 
 Outputs are made on the CPU. What differs from run to run without saying anything is taken out or made stable: ids of
 widgets, timings, versions of the kernel. Cell ids are kept, so a cell's history can be followed.
@@ -18,6 +19,10 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import pictures
 
 BOOK = Path(__file__).parents[1]
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
@@ -68,16 +73,21 @@ def _stable_widget_ids(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode
     return nbformat.from_dict(json.loads(text))
 
 
-def main(paths: list[Path]) -> None:
+def main(paths: list[Path], only_pictures: bool) -> None:
     bar = tqdm(paths, unit="notebook")
     for path in bar:
         bar.set_postfix_str(str(path.relative_to(BOOK)))
         notebook = nbformat.read(path, as_version=4)
+        known = {} if only_pictures else pictures.stored(notebook)
         began = time.perf_counter()
-        execute(notebook, path.parent)
+        if not only_pictures:
+            execute(notebook, path.parent)
+            notebook = normalise(notebook)
+        pictures.put(notebook, known)
         bar.write(f"{time.perf_counter() - began:5.1f} s  {path.relative_to(BOOK)}")
-        nbformat.write(normalise(notebook), path)
+        nbformat.write(notebook, path)
 
 
 if __name__ == "__main__":
-    main([Path(name).resolve() for name in sys.argv[1:]] or sorted(BOOK.glob("**/[!.]*.ipynb")))
+    names = [name for name in sys.argv[1:] if name != "--pictures"]
+    main([Path(name).resolve() for name in names] or sorted(BOOK.glob("**/[!.]*.ipynb")), "--pictures" in sys.argv)
