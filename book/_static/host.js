@@ -89,14 +89,14 @@ function field(view, kind, control) {
 	return label;
 }
 
-// The values of a slider: a raster from min in steps, at positions 0, 1, 2, …, as noUiSlider has it.
+// The values of a slider: a raster from min in steps, at positions 0, 1, 2, …, and max, as noUiSlider's.
 function raster(get, { labels, whole, log }) {
 	const min = labels ? 0 : get("min"), max = labels ? get("_options_labels").length - 1 : get("max"), step = labels ? 1 : get("step");
-	const unit = step ?? (max - min) / 10, power = (x) => (log ? get("base") ** x : x);
+	const unit = step ?? (max - min) / 10, last = Math.ceil((max - min) / unit - 1e-9) || 0, base = log && get("base");
 	return {
-		step: step == null ? "any" : 1, last: Math.round((max - min) / unit) || 0, min: power(min), max: power(max),
-		at: (position) => { const x = Math.min(min + position * unit, max); return whole ? Math.round(x) : power(x); },
-		of: (value) => ((log ? Math.log(value) / Math.log(get("base")) : value) - min) / unit || 0,
+		last, step: step == null ? "any" : 1,
+		at: (position) => { const x = Math.min(min + position * unit, max); return whole ? Math.round(x) : log ? base ** x : x; },
+		of: (value) => { const x = log ? Math.log(value) / Math.log(base) : value; return x < max ? (x - min) / unit || 0 : last; },
 	};
 }
 const KEYS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -5, PageUp: 5, Home: -1e9, End: 1e9 };
@@ -114,10 +114,10 @@ const slider = (kind) => (view) => {
 	};
 	// Set by others. A value beside the raster moves onto it, as in html-manager.
 	const settle = () => {
-		const { step, last, min, max, of } = raster(get, kind), position = of(get(key));
-		Object.assign(input, { max: last, step, value: step === 1 ? Math.round(position) : position });
+		const { step, last, of } = raster(get, kind);
+		Object.assign(input, { max: last, step, value: of(get(key)) });
 		moved();
-		if (!log && !labels) commit(clamp(get(key), min, max));
+		if (!log && !labels) commit(clamp(get(key), get("min"), get("max")));
 		tell(get(key));
 	};
 	input.oninput = () => moved();

@@ -39,6 +39,8 @@ class FirstPictures(SphinxPostTransform):
             view, picture = kinds[VIEW], next(kinds[PICTURE].findall(nodes.image))
             told = about[re.search(r'"model_id": "(\w+)"', view.astext())[1]]
             picture["alt"] = told["widget"]["alt"]
+            for side in ("width", "height"):  # host.css gives them, and Sphinx would make a picture with a size a link
+                picture.attributes.pop(side, None)
             style = f"--wide: {told[PICTURE]['height']}px; --narrow: {told['widget']['narrow']}px"
             start = nodes.raw(text=f'<div class="widget-first" style="{style}">', format="html")
             end = nodes.raw(text=f"{WITHOUT}</div>", format="html")
