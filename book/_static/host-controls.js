@@ -6,7 +6,7 @@ const { kinds, make, field, same } = window.widgetHost;
 kinds.DropdownModel = (view) => {
   const { model } = view, list = make("select", { onchange: () => view.set("index", list.selectedIndex) });
   let labels;
-  field(view, "dropdown", list);
+  field(view, "widget-dropdown", list);
   view.sync(() => {
     if (!same(labels, model.get("_options_labels"))) {
       labels = model.get("_options_labels");
@@ -18,7 +18,7 @@ kinds.DropdownModel = (view) => {
 
 kinds.ToggleButtonsModel = (view) => {
   const { model } = view, group = make("div", { role: "group" });
-  field(view, "toggle-buttons", group);
+  field(view, "widget-toggle-buttons", group);
   view.sync(() => {
     const labels = model.get("_options_labels");
     group.ariaLabel = model.get("description");
@@ -35,7 +35,7 @@ kinds.ToggleButtonsModel = (view) => {
 
 kinds.CheckboxModel = (view) => {
   const { model } = view, input = make("input", { type: "checkbox", onchange: () => view.set("value", input.checked) });
-  const label = field(view, "checkbox", input), indent = make("span", { className: "widget-label" });
+  const label = field(view, "widget-checkbox", input), indent = make("span", { className: "widget-label" });
   label.className = "";
   view.el.prepend(indent);
   view.el.append(label);
@@ -49,7 +49,7 @@ kinds.TextModel = (view) => {
   const { model } = view, keep = () => view.set("value", input.value);
   const input = make("input", { type: "text", onchange: keep });
   input.oninput = () => { if (model.get("continuous_update")) keep(); };
-  field(view, "text", input);
+  field(view, "widget-text", input);
   view.sync(() => {
     if (input.value !== model.get("value")) input.value = model.get("value");
     input.placeholder = model.get("placeholder") ?? "";
@@ -63,7 +63,7 @@ kinds.LabelModel = (view) => {
 
 kinds.HTMLModel = (view) => {
   const content = make("div", { className: "widget-html-content", role: "group" });
-  field(view, "html", content);
+  field(view, "widget-html", content);
   view.listen("change:value", write);
   write();
   function write() { content.innerHTML = view.model.get("value"); }

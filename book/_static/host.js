@@ -76,13 +76,13 @@ let count = 0;
 function field(view, kind, control) {
 	const { el, get } = view, label = make("label", { className: "widget-label", htmlFor: control.id = `widget-${++count}` });
 	const describe = () => { label.hidden = !(label.textContent = get("description") ?? ""); };
-	el.classList.add("widget-inline-hbox", `widget-${kind}`);
+	el.classList.add("widget-inline-hbox", kind);
 	el.append(label, control);
 	view.listen("change:description", describe);
 	describe();
 	view.sync(() => {
 		control.disabled = get("disabled");
-		control.ariaLabel = label.hidden ? get("tooltip") || get("placeholder") || kind : null;
+		control.ariaLabel = label.hidden ? get("tooltip") || get("placeholder") || control.type : null;
 		label.title = get("tooltip") ?? "";
 		if (get("tabbable") === false) control.tabIndex = -1;
 	});
@@ -129,7 +129,7 @@ const slider = (kind) => (view) => {
 		input.value = clamp(+input.value + by, 0, +input.max);
 		moved(true);
 	};
-	field(view, "slider", input);
+	field(view, "widget-slider", input);
 	el.append(readout);
 	const names = labels ? "change:index change:_options_labels" : "change:min change:max change:step change:value";
 	view.listen(names, (_, __, { by }) => { if (by !== view) settle(); });
@@ -150,7 +150,7 @@ const box = (kind) => (view) => {
 		inside = view.get("children").map(modelOf).map(show);
 		el.append(...inside.map((child) => child.el));
 	};
-	el.classList.add("widget-box", `widget-${kind}`);
+	el.classList.add("widget-box", kind);
 	view.listen("change:children", fill);
 	view.ends.push(empty);
 	fill();
@@ -185,7 +185,7 @@ async function draw(view) {
 const kinds = {
 	IntSliderModel: slider({ whole: true }), FloatSliderModel: slider({}), FloatLogSliderModel: slider({ log: true }),
 	SelectionSliderModel: slider({ labels: true }), AnyModel: draw,
-	BoxModel: box("box"), HBoxModel: box("hbox"), VBoxModel: box("vbox"), GridBoxModel: box("gridbox"),
+	BoxModel: box("widget-box"), HBoxModel: box("widget-hbox"), VBoxModel: box("widget-vbox"), GridBoxModel: box("widget-gridbox"),
 };
 
 // One that fails says so, and keeps no other from being shown.
