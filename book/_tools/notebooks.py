@@ -2,7 +2,8 @@
 
     python book/_tools/notebooks.py                 # all of them
     python book/_tools/notebooks.py book/index.ipynb
-    python book/_tools/notebooks.py --pictures [...]  # only take the widgets' pictures anew
+    python book/_tools/notebooks.py --pictures [...]      # execute nothing: take the widgets' pictures that are missing or old
+    python book/_tools/notebooks.py --new-pictures [...]  # or all of them, after a change to how the widgets look
 
 Outputs are made on the CPU. What differs from run to run without saying anything is taken out or made stable: ids of
 widgets, timings, versions of the kernel. Cell ids are kept, so a cell's history can be followed.
@@ -73,14 +74,14 @@ def _stable_widget_ids(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode
     return nbformat.from_dict(json.loads(text))
 
 
-def main(paths: list[Path], only_pictures: bool) -> None:
+def main(paths: list[Path], run: bool, keep_pictures: bool) -> None:
     bar = tqdm(paths, unit="notebook")
     for path in bar:
         bar.set_postfix_str(str(path.relative_to(BOOK)))
         notebook = nbformat.read(path, as_version=4)
-        known = {} if only_pictures else pictures.stored(notebook)
+        known = pictures.stored(notebook) if keep_pictures else {}
         began = time.perf_counter()
-        if not only_pictures:
+        if run:
             execute(notebook, path.parent)
             notebook = normalise(notebook)
         pictures.put(notebook, known)
@@ -89,5 +90,6 @@ def main(paths: list[Path], only_pictures: bool) -> None:
 
 
 if __name__ == "__main__":
-    names = [name for name in sys.argv[1:] if name != "--pictures"]
-    main([Path(name).resolve() for name in names] or sorted(BOOK.glob("**/[!.]*.ipynb")), "--pictures" in sys.argv)
+    options = {name for name in sys.argv[1:] if name.startswith("--")}
+    names = [Path(name).resolve() for name in sys.argv[1:] if name not in options]
+    main(names or sorted(BOOK.glob("**/[!.]*.ipynb")), run=not options, keep_pictures="--new-pictures" not in options)

@@ -432,3 +432,34 @@ def test_an_output_of_text_is_shown(ours):
     watched = ours(output)
     assert watched.page.locator(".widget-output").inner_text().strip() == "hello"
     assert watched.wrong == []
+
+
+@pytest.mark.parametrize("path", LIVE)
+def test_a_page_shows_its_widgets_before_any_script_in_the_size_they_take(browser, base, path):
+    for width in (1280, 390):
+        without, scripted = (
+            browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=flag)
+            for flag in (False, True)
+        )
+        page = without.new_page()
+        page.goto(base + path)
+        for picture in page.locator(".widget-first > img").all():
+            assert picture.is_visible()
+            assert ((SITE / path).parent / picture.get_attribute("src")).exists()
+        assert page.locator(".widget-first noscript p").count() == page.locator(".widget-first > img").count() >= 1
+        page = scripted.new_page()
+        page.goto(base + path)
+        page.wait_for_selector(".widget-first > [data-drawn]", state="attached")
+        page.evaluate("widgetHost.ready")
+        page.wait_for_function(
+            "document.querySelectorAll('.widget-first > :not([data-drawn]).widget-subarea').length === 0"
+        )
+        assert page.locator(".widget-first > img").first.is_hidden()
+        for reserved, taken in page.locator(".widget-first").evaluate_all(
+            "(all) => all.map((e) => [parseFloat(getComputedStyle(e).minHeight), e.querySelector('.widget-subarea').offsetHeight])"
+        ):
+            assert abs(reserved - taken) <= 40, (
+                f"{taken} px where {reserved} are kept; make notebooks takes pictures anew"
+            )
+        without.close()
+        scripted.close()

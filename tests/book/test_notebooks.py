@@ -1,16 +1,20 @@
 """The notebooks as they are stored, and the tool that writes them."""
 
+import base64
 import copy
 import importlib.util
+import io
 import json
 
 import nbformat
 import pytest
 from conftest import ROOT
+from PIL import Image
 
 spec = importlib.util.spec_from_file_location("notebooks", ROOT / "book" / "_tools" / "notebooks.py")
 notebooks = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(notebooks)
+pictures = notebooks.pictures
 STORED = sorted((ROOT / "book").glob("**/[!.]*.ipynb"))
 
 CELLS = [
@@ -61,11 +65,48 @@ def test_stored_as_the_tool_writes_it(path):
 def test_figures_are_small_and_described(path):
     for cell in nbformat.read(path, as_version=4).cells:
         for output in cell.get("outputs", []):
-            if png := output.get("data", {}).get("image/png"):
+            png = output.get("data", {}).get("image/png")
+            if png and pictures.VIEW not in output.data:
                 assert len(png) * 3 / 4 < 100_000
                 about = cell.metadata.get("mystnb", {})
                 assert about.get("image", {}).get("alt")
                 assert about.get("figure", {}).get("caption")
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: str(path.relative_to(ROOT / "book")))
+def test_each_widget_has_its_picture(path):
+    """Of the state that is stored; `python book/_tools/notebooks.py --pictures` takes what is missing or old."""
+    notebook = nbformat.read(path, as_version=4)
+    for output in pictures.views(notebook):
+        assert output.metadata.widget.of == pictures.hash_of(notebook, output.data[pictures.VIEW]), (
+            "the state has changed"
+        )
+        assert len(output.data["image/png"]) * 3 / 4 <= 40_000
+        assert len(output.metadata.widget.alt) > 30
+
+
+def test_a_picture_is_taken_and_kept_as_long_as_the_state_is(tmp_path):
+    cells = [nbformat.v4.new_code_cell("from gdlib import widgets\nwidgets.DescentExplorer(lr=0.1)")]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebooks.execute(notebook, tmp_path)
+    notebook = notebooks.normalise(notebook)
+    pictures.put(notebook, {})
+    (output,) = pictures.views(notebook)
+    shown = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
+    assert shown.width == output.metadata["image/png"].width * pictures.SCALE
+    assert len(shown.getcolors()) > 10
+    assert "Descends" in output.metadata.widget.alt
+    assert nbformat.validate(notebook) is None
+
+    again = copy.deepcopy(notebook)
+    known = pictures.stored(again)
+    known[output.metadata.widget.of] = ("kept", known[output.metadata.widget.of][1])
+    pictures.put(again, known)
+    assert next(pictures.views(again)).data["image/png"] == "kept"
+    for model in again.metadata.widgets[pictures.STATE]["state"].values():
+        if model["model_name"] == "FloatLogSliderModel":
+            model["state"]["value"] = 0.2
+    assert pictures.hash_of(again, output.data[pictures.VIEW]) not in known
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: str(path.relative_to(ROOT / "book")))
