@@ -25,9 +25,9 @@ def keep_widgets(model: dict, path: str, contents_manager: Any, **rest: Any) -> 
         was = before.get(cell.get("id"), {})
         if source(cell) != source(was):
             continue
-        for view, earlier in zip(views(cell), views(was)):
-            if view["model_id"] not in known and earlier["model_id"] in stored:
-                view |= earlier
+        for output, earlier in zip(shows(cell), shows(was)):
+            if output["data"][VIEW]["model_id"] not in known and earlier["data"][VIEW]["model_id"] in stored:
+                output["data"], output["metadata"] = earlier["data"], earlier["metadata"]  # the picture beside it too
     wanted = {view["model_id"] for cell in new["cells"] for view in views(cell)}
     if stored and wanted & stored.keys() - known.keys():
         new["metadata"]["widgets"] = old["metadata"]["widgets"]
@@ -38,10 +38,14 @@ def states(notebook: dict) -> dict:
     return notebook["metadata"].get("widgets", {}).get(STATE, {}).get("state", {})
 
 
+def shows(cell: dict) -> list[dict]:
+    """The outputs of a cell that show a widget."""
+    return [output for output in cell.get("outputs", []) if VIEW in output.get("data", {})]
+
+
 def views(cell: dict) -> list[dict]:
     """The widgets that a cell shows."""
-    found = [output.get("data", {}).get(VIEW) for output in cell.get("outputs", [])]
-    return [view for view in found if view]
+    return [output["data"][VIEW] for output in shows(cell)]
 
 
 def source(cell: dict) -> str:
