@@ -51,13 +51,16 @@ class Objective:
         if self.fits:
             return self._judge(forward, batch)
         try:
-            outputs, value = self._judge(forward, batch)
+            with warnings.catch_warnings(record=True) as heard:  # what is refused below needs no warning beside it
+                outputs, value = self._judge(forward, batch)
         except (RuntimeError, IndexError, AttributeError, TypeError) as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             shapes = f"inputs {_describe(batch.inputs)}, targets {_describe(batch.targets)}"
             raise ValueError(f"model, data and loss_fn do not fit together: {shapes}; torch says: {error}") from error
         self._check(outputs, batch.targets, value)
+        for one in heard:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
         self.fits = True
         return outputs, value
 
@@ -132,8 +135,9 @@ class Objective:
         """Whether the loss of the parts together is the mean of their losses, weighed by their samples; true where it cannot be seen."""
         before = host_generators()
         try:
-            each = [self.loss_fn(outputs, targets) for outputs, targets, _ in parts]
-            whole = self.loss_fn(*(joined([part[side] for part in parts]) for side in (0, 1)))
+            with warnings.catch_warnings(action="ignore"):
+                each = [self.loss_fn(outputs, targets) for outputs, targets, _ in parts]
+                whole = self.loss_fn(*(joined([part[side] for part in parts]) for side in (0, 1)))
             if isinstance(whole, tuple):
                 return True
             mean = sum(loss.item() * n for loss, (_, _, n) in zip(each, parts)) / sum(n for _, _, n in parts)
