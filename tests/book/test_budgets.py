@@ -107,7 +107,7 @@ def test_a_page_is_light_and_stands_still_and_fits(browser, base, path):
         page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0")
     watched.settle()
     shifts = page.evaluate("shifts")
-    assert sum(value for value, _ in shifts) <= SHIFT or not places_are_kept(path), shifts
+    assert sum(value for value, _ in shifts) <= SHIFT, shifts
     if path != "search.html":  # which brings the index
         assert page.evaluate(WEIGHT) <= WHOLE
         assert page.evaluate(
@@ -123,11 +123,6 @@ def test_a_page_is_light_and_stands_still_and_fits(browser, base, path):
             assert not page.evaluate(SMALL_FIGURES), "figures whose letters are smaller than 10 px"
     assert watched.wrong == []
     context.close()
-
-
-def places_are_kept(path: str) -> bool:
-    """Whether the page's widgets have a first picture in their place."""
-    return text_of(path).count("widget-first") >= text_of(path).count('type="application/vnd.jupyter.widget-view+json"')
 
 
 def figures_linked() -> list[tuple[str, str]]:
