@@ -121,8 +121,9 @@ class Guard:
                 local = local._values()
             if local.is_complex():
                 local = torch.view_as_real(local)
-            alike.setdefault((local.device, local.dtype), []).append(local)
-        for (device, _), group in alike.items():
+            alike.setdefault((local.get_device(), local.dtype), []).append(local)
+        for group in alike.values():
+            device = group[0].device
             torch._amp_foreach_non_finite_check_and_unscale_(group, self.found, _power_of_two(room, device))
             if room:
                 torch._amp_foreach_non_finite_check_and_unscale_(group, self.found, _power_of_two(-room, device))
