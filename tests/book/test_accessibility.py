@@ -5,8 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import LIVE, PAGES, ROOT, SITE
-from playwright.sync_api import Page
+from conftest import LIVE, PAGES, ROOT, SITE, Watched
 
 AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 RUN = """async ([only, exclude]) => {
@@ -39,22 +38,27 @@ def coloured(path: str) -> int:
     return len(set(re.findall(r'<span class="(\w{1,2})">', html)))
 
 
-def in_both_themes(page: Page, exclude: list[list[str]]) -> list[str]:
+def in_both_themes(watched: Watched, exclude: list[list[str]]) -> list[str]:
+    page = watched.page
+    page.set_default_timeout(120_000)
+    page.emulate_media(reduced_motion="reduce")  # colours are there at once
     page.wait_for_load_state("networkidle")
+    watched.settle()
     page.evaluate(f"{AXE};0")
     found = page.evaluate(RUN, [None, exclude])
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    watched.settle()
     return found + [f"dark: {one}" for one in page.evaluate(RUN, [["color-contrast"], exclude])]  # all a theme changes
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_axe_finds_nothing_serious_and_all_that_is_shown_is_said(visit, path):
     """Each formula has its MathML, each figure and each widget's picture its words, each slider its name and its value in words."""
-    page = visit(path, "light").page
-    page.set_default_timeout(120_000)
+    watched = visit(path, "light")
+    page = watched.page
     if path in LIVE:
-        page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0")
-    found = in_both_themes(page, FOR_THE_EYE + CODE)
+        page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0", timeout=120_000)
+    found = in_both_themes(watched, FOR_THE_EYE + CODE)
     assert not found, "\n".join([f"{len(found)} findings", *found[:20]])
     assert page.evaluate(UNHEARD) == []
 
@@ -78,7 +82,7 @@ def test_the_table_of_what_is_read_out_is_true(visit):
 
 
 def test_code_has_contrast(visit):
-    found = in_both_themes(visit(max(PAGES, key=coloured), "light").page, FOR_THE_EYE)
+    found = in_both_themes(visit(max(PAGES, key=coloured), "light"), FOR_THE_EYE)
     assert not found, "\n".join([f"{len(found)} findings", *found[:20]])
 
 
