@@ -5,6 +5,7 @@ import copy
 import importlib.util
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import pytest
@@ -85,12 +86,18 @@ def test_each_widget_has_its_picture(path):
         assert len(output.metadata.widget.alt) > 30
 
 
+def put(notebook: nbformat.NotebookNode, known: dict) -> None:
+    """`pictures.put` in a thread of its own: Playwright allows one browser a thread, and the pages' tests have theirs here."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(pictures.put, notebook, known).result()
+
+
 def test_a_picture_is_taken_and_kept_as_long_as_the_state_is(tmp_path):
     cells = [nbformat.v4.new_code_cell("from gdlib import widgets\nwidgets.DescentExplorer(lr=0.1)")]
     notebook = nbformat.v4.new_notebook(cells=cells)
     notebooks.execute(notebook, tmp_path)
     notebook = notebooks.normalise(notebook)
-    pictures.put(notebook, {})
+    put(notebook, {})
     (output,) = pictures.views(notebook)
     shown = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
     assert shown.width == output.metadata["image/png"].width * pictures.SCALE
@@ -101,7 +108,7 @@ def test_a_picture_is_taken_and_kept_as_long_as_the_state_is(tmp_path):
     again = copy.deepcopy(notebook)
     known = pictures.stored(again)
     known[output.metadata.widget.of] = ("kept", known[output.metadata.widget.of][1])
-    pictures.put(again, known)
+    put(again, known)
     assert next(pictures.views(again)).data["image/png"] == "kept"
     for model in again.metadata.widgets[pictures.STATE]["state"].values():
         if model["model_name"] == "FloatLogSliderModel":
