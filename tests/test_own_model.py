@@ -76,6 +76,7 @@ def test_images(run):
     assert names["trainer"].evaluate(names["test"])["accuracy"] > 0.5
 
 
+@pytest.mark.slow  # most of it is importing Transformers
 def test_transformers(run):
     names = run("Fine-tune a Transformers model")
     assert names["trainer"].evaluate(names["samples"][:100])["accuracy"] > 0.8
