@@ -6,8 +6,8 @@ import torch
 from hypothesis import HealthCheck, settings
 
 mpl.use("agg")
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")  # a limit in time says how busy a machine is
+settings.register_profile("any machine", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # a limit in time says how busy a machine is; the same examples everywhere
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
