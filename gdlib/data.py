@@ -49,8 +49,9 @@ class Dataset:
     targets: Any
 
     def __post_init__(self):
+        own = self.targets is self.inputs  # what is its own target is kept once
         object.__setattr__(self, "inputs", _as_sides("inputs", self.inputs))
-        object.__setattr__(self, "targets", _as_sides("targets", self.targets))
+        object.__setattr__(self, "targets", self.inputs if own else _as_sides("targets", self.targets))
         lengths = list(dict.fromkeys(len(leaf) for side in (self.inputs, self.targets) for leaf in leaves(side)))
         if len(lengths) > 1:
             raise ValueError(f"inputs and targets must have one length; got {' and '.join(map(str, lengths))}")
@@ -73,7 +74,8 @@ class Dataset:
 
         made = object.__new__(Dataset)  # checked already
         object.__setattr__(made, "inputs", tree_map(moved, self.inputs))
-        object.__setattr__(made, "targets", tree_map(moved, self.targets))
+        own = self.targets is self.inputs
+        object.__setattr__(made, "targets", made.inputs if own else tree_map(moved, self.targets))
         return made
 
 

@@ -41,13 +41,11 @@ def evaluate(
             tally.add(outputs, batch, value, n * weight)
             if metrics and weight:
                 outcomes.append(tree_map(_on_host, (_by_sample(detached(outputs), n), batch.targets)))
-    found = tally.means(shared=not isinstance(source, Stream))
+    shared = not isinstance(source, Stream)  # which every process has read whole
+    found = tally.means(shared)
     if metrics:
-        outcomes = (
-            [piece for share in distributed.everyone(outcomes) for piece in share]
-            if not isinstance(source, Stream)
-            else outcomes
-        )
+        if shared:
+            outcomes = [piece for share in distributed.everyone(outcomes) for piece in share]
         outputs, targets = joined(outcomes)
         found |= {name: float(metric(outputs, targets)) for name, metric in metrics.items()}
     return found

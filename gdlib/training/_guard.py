@@ -76,7 +76,7 @@ class Guard:
     def learn(self) -> None:
         """After the first forward and backward pass: which generators they drew from."""
         now = generators(self.trainer.device)
-        used = {name for name in now if not _same(now[name], self.drawn[name])}
+        used = {name for name in now if not same_generators({name: now[name]}, {name: self.drawn[name]})}
         self.several, self.learnt = bool(used - {"torch"}), True
 
     @torch.no_grad()
@@ -197,7 +197,3 @@ def headroom(optimizer: torch.optim.Optimizer, rates: tuple[float, ...]) -> int 
             return None
         room = max(room, math.ceil(math.log2(max(1.0, lr) / (1.0 - momentum))))
     return room if type(optimizer).__name__ == "SGD" else SQUARED
-
-
-def _same(one: Any, other: Any) -> bool:
-    return same_generators({"": one}, {"": other})

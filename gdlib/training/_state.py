@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_map_with_path
 from gdlib.data import tree_map
 from gdlib.training import distributed
 from gdlib.training._generators import generators, set_generators
+from gdlib.training._trained import held
 
 if TYPE_CHECKING:
     from gdlib.training._trainer import Trainer
@@ -93,7 +94,7 @@ def layout(trainer: "Trainer", at: tuple, value: Any) -> Any:
         case ["model", name, *_]:
             return distributed.like(value, trainer.model.state_dict()[name])
         case ["optimizer", "state", i, *_]:
-            return distributed.like(value, _parameters(trainer.optimizer)[i])
+            return distributed.like(value, held(trainer.optimizer)[i])
     return value
 
 
@@ -110,10 +111,6 @@ def own_generators(extra: dict[str, Any]) -> list[Callable[[], None]]:
         if isinstance(value, (torch.Generator, np.random.Generator, random.Random))
     ]
     return [lambda value=value, packed=packed: _unpack(packed, value) for value, packed in found]
-
-
-def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def _unsaved_buffers(module: nn.Module) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from gdlib.training._guard import Guard
 from gdlib.training._history import Step
 from gdlib.training._interrupts import Uninterrupted, protect
 from gdlib.training._objective import nothing, unlabelled
+from gdlib.training._trained import held
 
 if TYPE_CHECKING:
     from gdlib.training._trainer import Trainer
@@ -35,7 +36,7 @@ def take(trainer: "Trainer", guard: Guard) -> Step:
             guard.learn()
         if trainer._scaler:
             trainer._scaler.unscale_(optimizer)
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        parameters = held(optimizer)
         loss = guard.look(index, lr, loss, [p.grad for p in parameters if p.grad is not None])
         norm = None if trainer.clip_norm is None else nn.utils.clip_grad_norm_(parameters, trainer.clip_norm)
         with Uninterrupted():
@@ -155,7 +156,7 @@ def _update(trainer: "Trainer", guard: Guard, index: int, lr: float, loss: Any) 
 @torch.no_grad()
 def _update_or_not(optimizer: torch.optim.Optimizer, index: int, lr: float, loss: Any) -> None:
     """An update by a rule that nobody knows here: with a copy of what it changes for as long as it takes, to go back to."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    parameters = held(optimizer)
     before = [p.clone() for p in parameters]
     state = {
         p: {k: v.clone() if isinstance(v, Tensor) else v for k, v in own.items()} for p, own in optimizer.state.items()

@@ -41,6 +41,11 @@ def trainable(model: nn.Module, loss: nn.Module | None) -> nn.Parameter:
     return parameters[0]
 
 
+def held(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """The parameters that an optimizer holds, group by group."""
+    return [p for group in optimizer.param_groups for p in group["params"]]
+
+
 def as_optimizer(optimizer: Any, parameters: list[nn.Parameter], device: torch.device) -> torch.optim.Optimizer:
     wanted = "a function from the parameters to a torch.optim.Optimizer, or such an optimizer"
     if not isinstance(optimizer, torch.optim.Optimizer):
@@ -52,8 +57,7 @@ def as_optimizer(optimizer: Any, parameters: list[nn.Parameter], device: torch.d
         raise TypeError(f"optimizer must be {wanted}; it gave {type(optimizer).__name__}")
     if isinstance(optimizer, torch.optim.LBFGS):
         raise ValueError("optimizer must take one gradient a step; got LBFGS, which asks for the loss again and again")
-    held = {p for group in optimizer.param_groups for p in group["params"]}
-    if not held & {p for p in parameters if p.requires_grad}:
+    if not set(held(optimizer)) & {p for p in parameters if p.requires_grad}:
         raise ValueError("optimizer must hold the model's parameters; got one that holds none of them")
     return optimizer
 

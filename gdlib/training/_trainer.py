@@ -25,7 +25,7 @@ from gdlib.training._history import History, Step
 from gdlib.training._interrupts import protect, release
 from gdlib.training._objective import Objective
 from gdlib.training._step import take
-from gdlib.training._trained import as_optimizer, brings_its_rate, module_of, trainable
+from gdlib.training._trained import as_optimizer, brings_its_rate, held, module_of, trainable
 
 DEFAULT_LR = 0.1
 RETRY = 1 / 3  # of the rate, after a divergence
@@ -213,8 +213,7 @@ class Trainer:
 
     def parameters(self) -> list[nn.Parameter]:
         """Those of the model and of the loss, and any others that the optimizer holds, each once."""
-        held = (p for group in self.optimizer.param_groups for p in group["params"])
-        return list(dict.fromkeys([*self.model.parameters(), *self._alone, *held]))
+        return list(dict.fromkeys([*self.model.parameters(), *self._alone, *held(self.optimizer)]))
 
     # The loop
 
@@ -334,8 +333,8 @@ class Trainer:
             p.grad = None  # what zero_grad() does, without its hooks, which cost more than a small layer
         if self._frozen and (melted := {p for p in self._frozen if p.requires_grad}):
             self._frozen.difference_update(melted)
-            held = {p for group in self.optimizer.param_groups for p in group["params"]}
-            if lost := [name for name, p in self.model.named_parameters() if p in melted and p not in held]:
+            kept = set(held(self.optimizer))
+            if lost := [name for name, p in self.model.named_parameters() if p in melted and p not in kept]:
                 warnings.warn(
                     f"{', '.join(lost[:3])} ({len(lost)} in all) now require a gradient, but the optimizer does not hold them:"
                     " they stay as they are; call optimizer.add_param_group",
@@ -350,8 +349,7 @@ class Trainer:
 
     def gradient_norm(self) -> Tensor:
         """Norm of the gradient that the last step used, over all that the optimizer holds."""
-        held = (p.grad for group in self.optimizer.param_groups for p in group["params"])
-        return nn.utils.get_total_norm([gradient for gradient in held if gradient is not None])
+        return nn.utils.get_total_norm([p.grad for p in held(self.optimizer) if p.grad is not None])
 
     def fit(
         self,

@@ -87,10 +87,7 @@ class Tensors:
         self.where = device
         if on_disk or (device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] / 2):
             self.where = torch.device("cpu")
-        self.whole = data.targets is data.inputs or (
-            isinstance(data.inputs, dict) and isinstance(data.targets, dict) and data.inputs.keys() == data.targets.keys()
-            and all(data.inputs[key] is data.targets[key] for key in data.inputs)
-        )  # fmt: skip
+        self.whole = data.targets is data.inputs
         if not on_disk:
             data = data.to(self.where)
             if self.where != device:

@@ -4,6 +4,7 @@ import warnings
 from functools import partial
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -228,12 +229,16 @@ class OwnLoss(nn.Module):
 
 
 @pytest.mark.parametrize("how", ["attribute", "key", "first", "last", "alone"])
-@pytest.mark.parametrize("sample", ["dict", "pair"])
+@pytest.mark.parametrize("sample", ["dict", "arrays", "pair"])
 def test_a_model_that_returns_its_loss(how, sample):
     torch.manual_seed(2)
     x = torch.randn(30, 3)
     y = (x[:, 0] > 0).long()
-    data = {"x": x, "labels": y} if sample == "dict" else (x, y)
+    data = {
+        "dict": {"x": x, "labels": y},
+        "arrays": {"x": x.numpy().astype(np.float64), "labels": y.numpy()},
+        "pair": (x, y),
+    }[sample]
     trainer = Trainer(OwnLoss(how), data, None, lr=1.0, batch_size=10, micro_batch_size=5, **CPU)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
