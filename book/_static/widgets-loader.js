@@ -1,6 +1,5 @@
 // Fetched by host.js for state that it does not know: shows it with html-manager. It says where the vendored files lie, for pages at any
-// depth, stands in for MathJax 2, which html-manager asks for by name while the page has MathJax 3, and gives anywidget the time that a
-// slow phone needs: by itself it gives up on a widget after two seconds.
+// depth, and gives anywidget the time that a slow phone needs: by itself it gives up on a widget after two seconds.
 (() => {
   const vendor = new URL("vendor/", document.currentScript.src).href;
   const script = (src) => new Promise((onload, onerror) => {
@@ -40,13 +39,4 @@
 
   const timeout = AbortSignal.timeout.bind(AbortSignal);
   AbortSignal.timeout = (ms) => timeout(Math.max(ms, 60000));
-
-  const Hub = { Queue: ([, , element]) => { if (element?.textContent.includes("$")) window.MathJax.typesetPromise?.([element]); } };
-  let mathjax = window.MathJax;
-  if (mathjax) mathjax.Hub = Hub;
-  Object.defineProperty(window, "MathJax", {
-    configurable: true,
-    get: () => mathjax,
-    set: (value) => { mathjax = Object.assign(value, { Hub }); },
-  });
 })();
