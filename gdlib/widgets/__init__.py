@@ -3,6 +3,7 @@
 from gdlib.widgets.along import Snapshots
 from gdlib.widgets.cockpit import Cockpit
 from gdlib.widgets.cost import CostCalculator
+from gdlib.widgets.curves import Axis, CurveExplorer
 from gdlib.widgets.descent import DescentExplorer
 from gdlib.widgets.phase import PhaseDiagram
 from gdlib.widgets.predictions import PredictionExplorer
@@ -13,9 +14,11 @@ from gdlib.widgets.schedule import ScheduleWorkshop
 from gdlib.widgets.texts import TextExplorer
 
 __all__ = [
+    "Axis",
     "Case",
     "Cockpit",
     "CostCalculator",
+    "CurveExplorer",
     "DescentExplorer",
     "PhaseDiagram",
     "PredictionExplorer",

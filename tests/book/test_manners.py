@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import SLIDERS
 from test_accessibility import AXE
+from test_curve_explorer import curves
 from test_schedule_widgets import diagram, range_test, workshop
 from test_snapshot_widgets import predictions, quiz, texts
 
@@ -40,6 +41,7 @@ DRAGGED = {
 MAKERS = {
     **DRAGGED,
     "cost": widgets.CostCalculator,
+    "curves": curves,
     "runs": runs,
     "schedule": workshop,
     "cockpit": cockpit,

@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { sessionOf, thinned } from "../../gdlib/widgets/cockpit.js";
 import { bytes, count, duration } from "../../gdlib/widgets/cost.js";
+import { curvesAt, endOf, rowOf } from "../../gdlib/widgets/curves.js";
 import { bestSetting, curveAxis, descend, levelLines, problemOf } from "../../gdlib/widgets/descent.js";
 import { brightest, edges, lowest, ridge, ruled, shade, shareOf } from "../../gdlib/widgets/phase.js";
 import { offsetOf, predicted } from "../../gdlib/widgets/predictions.js";
@@ -18,7 +19,7 @@ const HOME = new URL("../../gdlib/widgets/", import.meta.url);
 
 test("every widget is a module that runs alone and can be rendered", async () => {
   const names = readdirSync(HOME).filter((name) => name.endsWith(".js"));
-  assert.equal(names.length, 10);
+  assert.equal(names.length, 11);
   for (const name of names) assert.equal(typeof (await import(new URL(name, HOME))).default.render, "function");
 });
 
@@ -229,4 +230,33 @@ test("predictions, texts, quiz, cockpit and theme", () => {
     [1, 3],
   ]);
   assert.ok(isDark([20, 24, 30]) && !isDark([255, 255, 255]));
+});
+
+test("a setting's row of the table of curves, its points as shares of the axes, and where a curve is named", () => {
+  assert.equal(
+    rowOf(
+      [
+        ["a", 3],
+        ["b", 4],
+      ],
+      [2, 1],
+    ),
+    9,
+  );
+  const [half, end, hidden] = [30000, 45000, 65535];
+  const codes = Uint16Array.from([0, 0, 0, 0, 0, 0, 15000, half, end, half, hidden, 60000]);
+  assert.deepEqual(curvesAt(codes, [3], 1), [
+    [
+      [0, 0.5],
+      [1, 1.5],
+    ],
+  ]);
+  assert.deepEqual(
+    endOf([
+      [0, 0.5],
+      [1, 1.5],
+    ]),
+    [0, 0.5],
+  );
+  assert.equal(endOf([[0, -0.1]]), null);
 });
