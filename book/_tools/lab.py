@@ -1,4 +1,5 @@
-"""What `make lab` tells JupyterLab: a chapter that is saved keeps the widgets that its page shows.
+"""What `make lab` tells JupyterLab: a chapter that is saved keeps the widgets that its page shows, and kernels compute on one thread,
+which is faster for models as small as the book's, on a busy machine several times, unless `OMP_NUM_THREADS` says otherwise.
 
 JupyterLab does not write the state of widgets into a notebook. A cell that was run again shows a widget whose state is
 nowhere, and after a restart with "Save Widget State Automatically" there is none at all: on the page nothing would be
@@ -6,6 +7,7 @@ left. So a cell with the same source shows what it showed when the book's tools 
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -53,4 +55,5 @@ def source(cell: dict) -> str:
 
 
 if "get_config" in globals():  # JupyterLab reads this file as its configuration
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     get_config().FileContentsManager.pre_save_hook = keep_widgets  # noqa: F821

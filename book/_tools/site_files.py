@@ -38,12 +38,14 @@ def take_address(app: Sphinx, config: Config) -> None:
     if repository := repository_of(config.html_baseurl):
         config.html_theme_options |= {
             "repository_url": repository,
-            "path_to_docs": "book",
+            "repository_branch": "notebooks",  # the notebooks that offered.py makes; publish.yml puts them there
+            "path_to_docs": "",
             "use_repository_button": True,
         }
         config.html_theme_options["launch_buttons"] = {
             **config.html_theme_options.get("launch_buttons", {}),
             "colab_url": "https://colab.research.google.com",
+            "binderhub_url": "https://mybinder.org",
         }
 
 
