@@ -5,7 +5,7 @@ For speed take ``torch.optim``, which does the same for all parameters at once. 
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -279,3 +279,39 @@ class ScheduleFree(_Rule):
         finally:
             for p, before, _ in held:
                 p.data.copy_(before)
+
+
+SQUARED = 64
+"""Gradients of 2 to this power would overflow the squares that Adam keeps, in 32 bits."""
+
+
+def headroom(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> int | None:
+    """How many powers of two an update needs above the gradient, to be finite where the gradient is.
+
+    SGD multiplies by the rate and, with momentum, adds many gradients up; the others square them.
+
+    Args:
+        optimizer: whose update it is.
+        rates: the rate of each of its groups.
+
+    Returns:
+        The power, or ``None`` where nobody knows: a rule that is neither torch's nor of this module, or a rate beyond 2 to the 50th.
+
+    Example:
+        >>> w = torch.nn.Parameter(torch.ones(1))
+        >>> headroom(torch.optim.SGD([w], momentum=0.9), [0.1]), headroom(torch.optim.Adam([w]), [0.1])
+        (4, 64)
+    """
+    known = type(optimizer).__module__.startswith(("torch.optim", "gdlib.optim"))
+    room = 0
+    for lr, group in zip(rates, optimizer.param_groups):
+        momentum = group.get("momentum") or 0.0
+        if (
+            not known
+            or lr * max(1.0, group.get("weight_decay") or 0.0) >= 2.0**50
+            or not group.get("eps", 1.0)
+            or momentum >= 1
+        ):
+            return None
+        room = max(room, math.ceil(math.log2(max(1.0, lr) / (1.0 - momentum))))
+    return room if type(optimizer).__name__ == "SGD" else SQUARED

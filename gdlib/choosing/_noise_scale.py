@@ -100,6 +100,8 @@ def gradient_noise_scale(
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module; got {type(model).__name__}")
     data = as_samples("dataset", dataset)
+    if len(data) < 2:
+        raise ValueError(f"dataset must hold at least two samples, for their gradients to differ; got {len(data)}")
     _check.one_of("method", method, ("exact", "two_batch"))
     if _check.positive("confidence", confidence) >= 1:
         raise ValueError(f"confidence must be above 0 and below 1; got {confidence!r}")
@@ -119,6 +121,8 @@ def gradient_noise_scale(
         else:
             trace, norm2, traces, norms = _two_batch(gradients, small, large, draws, generator)
     trace, norm2 = float(trace), float(norm2)
+    if not (math.isfinite(trace) and math.isfinite(norm2)):
+        raise ValueError("model must have finite gradients on the dataset; got NaN or infinity")
     simple = trace / norm2 if norm2 > 0 else math.inf
     return NoiseScale(simple, trace, norm2, _interval(traces, norms, trace, norm2, confidence))
 
@@ -129,6 +133,8 @@ class _Gradients:
     def __init__(self, model: nn.Module, data: Any, loss_fn: Callable | None, progress: bool):
         self.model, self.data, self.loss_fn, self.progress = model, data, loss_fn, progress
         self.weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        if not self.weights:
+            raise ValueError("model must have a parameter to train; got none that requires a gradient")
         self.device = next(iter(self.weights.values())).device
 
     def mean(self, rows: Tensor) -> tuple[list[Tensor], float]:
@@ -137,19 +143,24 @@ class _Gradients:
         found = value(self.model, self.loss_fn, inputs, targets)
         slopes = torch.autograd.grad(mean(found), list(self.weights.values()), allow_unused=True)
         count = float(found[1]) if isinstance(found, tuple) else float(len(rows))
-        return [torch.zeros_like(p) if g is None else g for p, g in zip(self.weights.values(), slopes)], count
+        slopes = [torch.zeros_like(p) if g is None else _real(g) for p, g in zip(self.weights.values(), slopes)]
+        return slopes, count
 
     def each(self, rows: Tensor) -> list[Tensor]:
         """Of each sample's loss, of its sum where the loss returns a sum and a count: ``(samples, parameters)``."""
 
+        samples = batch(self.data, rows, self.device)
+        whole = samples[0] is samples[1]
+
         def loss(weights: dict[str, Tensor], inputs: Any, targets: Any) -> Tensor:
             inputs, targets = (tree_map(lambda leaf: leaf[None], side) for side in (inputs, targets))
+            targets = inputs if whole else targets
             found = value(self.model, self.loss_fn, inputs, targets, partial(_called, self.model, weights))
             return found[0] if isinstance(found, tuple) else found
 
         detached = {name: p.detach() for name, p in self.weights.items()}
-        slopes = vmap(grad(loss), in_dims=(None, 0, 0))(detached, *batch(self.data, rows, self.device))
-        return [g.flatten(1) for g in slopes.values()]
+        slopes = vmap(grad(loss), in_dims=(None, 0, 0))(detached, *samples)
+        return [_real(g).flatten(1) for g in slopes.values()]
 
     @property
     def refused(self) -> str | None:
@@ -159,7 +170,7 @@ class _Gradients:
             each = self.each(rows)
             first, count = self.mean(rows[:1])
             ones = [g.flatten() * (count if self._sums(rows[:1]) else 1.0) for g in first]
-            right = all(torch.allclose(a[0], b, rtol=1e-3, atol=1e-6) for a, b in zip(each, ones))
+            right = all(torch.allclose(a[0], b, rtol=1e-3, atol=1e-6, equal_nan=True) for a, b in zip(each, ones))
             return None if right else "it does not compute there what it computes alone"
         except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
             return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
@@ -167,6 +178,10 @@ class _Gradients:
     def _sums(self, rows: Tensor) -> bool:
         with torch.no_grad():
             return isinstance(value(self.model, self.loss_fn, *batch(self.data, rows, self.device)), tuple)
+
+
+def _real(gradient: Tensor) -> Tensor:
+    return torch.view_as_real(gradient) if gradient.is_complex() else gradient
 
 
 def _called(model: nn.Module, weights: dict[str, Tensor], *inputs: Any, **named: Any) -> Any:

@@ -19,7 +19,7 @@ from gdlib.choosing._branch import BranchTest
 from gdlib.choosing._noise_scale import NoiseScale
 from gdlib.choosing._range_test import RangeTest
 from gdlib.choosing._reasons import reasons
-from gdlib.choosing._samples import as_samples
+from gdlib.choosing._samples import as_samples, makes_models
 from gdlib.choosing._search import Search
 from gdlib.choosing._setting import Setting, Trial
 from gdlib.training import device as devices
@@ -144,7 +144,10 @@ def recommend(
         >>> 0.4 < found.loss < 0.7, found.loss < found.constant, found.soonest.seconds <= found.seconds
         (True, True, True)
     """
+    makes_models(make_model)
     dataset, seed = as_samples("dataset", dataset), _check.whole("seed", seed, low=0)
+    if metric is not None and not callable(metric):
+        raise TypeError(f"metric must be a function of (outputs, targets); got {metric!r}")
     if isinstance(optimizer, torch.optim.Optimizer) or not callable(optimizer):
         raise TypeError(f"optimizer must be a function from the parameters to an optimizer; got {optimizer!r}")
     if budget is not None and seconds is not None:

@@ -20,6 +20,7 @@ CLEARLY = 0.05  # of what the plain linear run has gained: what another schedule
 PROBES = 3  # times at which the noise scale is measured
 SPACING = 4  # from one batch size to the next
 UNKNOWN = 1e-2  # where to begin if a range test saw nothing; the short runs go on from there in both directions
+LOWER = 4  # thirds of the rate, at most, where whole runs diverge
 SEEDS = 3  # whole runs of what is recommended
 
 
@@ -39,9 +40,12 @@ def power_of_two(size: float) -> int:
 
 def bounds(batch_size: tuple[int, int] | None, train: Any, budget: int | None) -> tuple[int, int]:
     if batch_size is not None:
+        wanted = "batch_size must be (the smallest, the largest) to consider"
+        if not isinstance(batch_size, (tuple, list)) or len(batch_size) != 2:
+            raise TypeError(f"{wanted}; got {batch_size!r}")
         low, high = (_check.whole("batch_size", size) for size in batch_size)
         if low > high:
-            raise ValueError(f"batch_size must be the smallest and the largest to consider; got {batch_size!r}")
+            raise ValueError(f"{wanted}; got {batch_size!r}")
         return low, high
     high = max(1, int(min(len(train) / 2, (budget or math.inf) / 50)))
     return min(4, high), high
@@ -70,7 +74,12 @@ def find_rate(search: Search, batch_size: int, seed: int) -> RangeTest:
     """A range test that costs at most half a run, and starts lower where it found nothing."""
     steps = max(20, min(100, search.steps(batch_size, 0.5)))
     for low, high in ((1e-5, 10.0), (1e-9, 1e-3)):
-        found = range_test(search.trainer(low, batch_size, seed), low, high, steps)
+        try:
+            found = range_test(search.trainer(low, batch_size, seed), low, high, steps)
+        except ValueError as error:
+            if "is finite" not in str(error):
+                raise
+            raise ValueError("loss_fn must be finite for a fresh model; got NaN or infinity at once") from error
         search.spend(len(found.lrs) * batch_size)
         if found.suggestion is not None:
             break
@@ -93,7 +102,7 @@ def pilot(
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # that it is measured with two batches
                     noise.append(
-                        gradient_noise_scale(trainer.model, search.train, search.loss_fn, samples=samples, draws=20)
+                        gradient_noise_scale(trainer.model, search.train, trainer.loss_fn, samples=samples, draws=20)
                     )
                 probes.append(trainer.steps_done)
                 search.spend(part * base + samples)
@@ -107,7 +116,7 @@ def pilot(
         except Divergence:
             search.spend(trainer.samples_seen)
         except ValueError as error:
-            if "diverged" not in str(error):
+            if "diverged" not in str(error) and "finite" not in str(error):
                 raise
         lr /= 3
     raise ValueError(f"optimizer: every run diverged, with rates down to {lr:.2g}")
@@ -170,13 +179,7 @@ def whole_runs(
     large = max((t for t in ranked if t.loss <= within), key=lambda t: t.batch_size)
     if large.batch_size > max(t.batch_size for t in taken):
         taken.append(large)
-    settings = [(t.lr * factor, t.batch_size) for t in taken]
-    runs: dict[tuple[float, int], list[Trial]] = {}
-    rounds = (range(SEEDS),) if search.why is None else (range(1), range(1, SEEDS))
-    for k, seeds in enumerate(rounds):
-        asked = settings if k == 0 else sorted(runs, key=lambda s: runs[s][0].loss)[:1]
-        for trial in search.run([(*setting, seed + s) for setting in asked for s in seeds], 1.0, shape, warm):
-            runs.setdefault((trial.lr, trial.batch_size), []).append(trial)
+    runs = _over_seeds(search, [(t.lr * factor, t.batch_size) for t in taken], shape, warm, seed)
     made = [
         Setting(
             lr, size, mine[0].warmup, mine[0].shape, mine[0].steps, float(np.mean([t.loss for t in mine])),
@@ -190,6 +193,33 @@ def whole_runs(
     return chosen, min(good, key=lambda setting: setting.seconds)
 
 
+def _over_seeds(
+    search: Search, settings: list[tuple[float, int]], shape: str, warm: bool, seed: int
+) -> dict[tuple[float, int], list[Trial]]:
+    """Whole runs: of each setting over all seeds, or, where runs are trained one after another, of the best of one seed each.
+
+    What diverges with one seed is not recommended for another: then comes the next best, and at last lower rates.
+    """
+    runs: dict[tuple[float, int], list[Trial]] = {setting: [] for setting in settings}
+
+    def train(which: list[tuple[float, int]], seeds: range) -> None:
+        asked = [(*setting, seed + s) for setting in which for s in seeds]
+        for trial in search.run(asked, 1.0, shape, warm):
+            runs.setdefault((trial.lr, trial.batch_size), []).append(trial)
+
+    many = search.why is None
+    train(settings, range(SEEDS if many else 1))
+    waiting = sorted(settings, key=lambda setting: float(np.mean([t.loss for t in runs[setting]])))
+    waiting += [(waiting[0][0] / 3**k, waiting[0][1]) for k in range(1, LOWER + 1)]
+    for setting in waiting:
+        done = len(runs.get(setting, ()))
+        if done < SEEDS:
+            train([setting], range(done, SEEDS))
+        if all(math.isfinite(t.loss) for t in runs[setting]):
+            return runs
+    raise ValueError(f"optimizer: every whole run diverged, with rates down to {waiting[-1][0]:.2g}")
+
+
 @torch.no_grad()
 def against_constant(search: Search, seed: int) -> tuple[float, float]:
     """What the best constant output of the training samples gets on the validation samples, and what a fresh model gets."""
@@ -197,14 +227,14 @@ def against_constant(search: Search, seed: int) -> tuple[float, float]:
     start = search.plan(1).judged(trainer)
     rows = [torch.arange(min(4096, len(data))) for data in (search.train, search.held_out)]
     inputs, targets = batch(search.train, rows[0], search.device)
-    if not isinstance(inputs, torch.Tensor):
+    if not isinstance(inputs, torch.Tensor) or search.loss_fn is None:
         return math.nan, start
     trainer.model.eval()
     outputs = trainer.model(inputs)
-    best = best_constant(search.loss_fn, outputs, targets)
+    best = best_constant(trainer.loss_fn, outputs, targets)
     if best is None:
         return math.nan, start
     _, targets = batch(search.held_out, rows[1], search.device)
     outputs = best.expand(len(rows[1]), *best.shape[1:])
-    judge = search.metric or search.loss_fn
+    judge = search.metric or trainer.loss_fn
     return float(mean(judge(outputs, targets))), start

@@ -1,5 +1,6 @@
 """Optimisers for many runs at once: the first dimension of every weight is the run, and each run has a rate of its own."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
@@ -7,6 +8,9 @@ from torch import Tensor, nn
 
 from gdlib import optim
 
+SMALL = (
+    2.0**63
+)  # a norm below which no gradient is too large for any rule: `gdlib.optim.headroom` asks for 64 powers of two at most
 Make = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
@@ -16,6 +20,12 @@ def rule(make: Make, model: nn.Module, weights: list[Tensor]) -> "Rule":
     SGD, Adam and AdamW, torch's and `gdlib.optim`'s, are written out below for all runs at once. Of any other there is one for each run.
     """
     made = make([p for p in model.parameters() if p.requires_grad])
+    found = _written_out(made, weights) or Each(weights, make)
+    found.made = made
+    return found
+
+
+def _written_out(made: torch.optim.Optimizer, weights: list[Tensor]) -> "Rule | None":
     if len(made.param_groups) == 1:
         group = made.param_groups[0]
         plain = not any(group.get(name) for name in ("maximize", "amsgrad", "decoupled_weight_decay", "lr_scale"))
@@ -28,14 +38,42 @@ def rule(make: Make, model: nn.Module, weights: list[Tensor]) -> "Rule":
         if type(made) is optim.AdamW:
             betas = group["beta1"], group["beta2"]
             return Adam(weights, *betas, group["eps"], decay=group["weight_decay"], decoupled=True)
-    return Each(weights, make)
+    return None
 
 
 class Rule:
     """Changes ``weights``, a list of stacked tensors, in place; ``lr`` holds the rates, shaped to multiply each of them."""
 
+    made: torch.optim.Optimizer  # one of its kind
+
     def __init__(self, weights: list[Tensor]):
         self.weights, self.state = weights, []
+
+    def room(self, lr: float) -> int | None:
+        """`gdlib.optim.headroom` at a rate."""
+        return optim.headroom(self.made, [lr * group.get("lr_scale", 1.0) for group in self.made.param_groups])
+
+    def refused(self, gradients: Sequence[Tensor], lr: Sequence[float], room: int | None) -> Tensor | None:
+        """Which runs have a gradient with which `Trainer` would not make an update; ``None`` where none has.
+
+        On a CPU the norm of all gradients together is looked at first, which takes half the time of looking at each run.
+
+        Args:
+            gradients: of all runs.
+            lr: the rate of each.
+            room: at the highest of the rates.
+        """
+        if room is not None and gradients[0].is_cpu and sum(n.item() for n in torch._foreach_norm(gradients)) < SMALL:
+            return None
+        rooms = torch.tensor([self.room(rate) or 0 for rate in lr], dtype=torch.float64)
+        limits = torch.finfo(gradients[0].dtype).max / 2.0**rooms
+        return ~(_largest(gradients) <= limits.to(gradients[0].device))
+
+    def spoilt(self, room: int | None) -> Tensor | None:
+        """After an update by a rule or a rate of which nobody can say before: which runs it has left with something not finite."""
+        if room is not None:
+            return None
+        return ~(_largest([*self.weights, *(t for tensors in self.state for t in tensors)]) < math.inf)
 
     def __call__(self, gradients: Sequence[Tensor], lr: Sequence[Tensor]) -> None:
         raise NotImplementedError
@@ -45,6 +83,11 @@ class Rule:
         self.weights = [w[alive] for w in self.weights]
         self.state = [[t[alive] for t in tensors] for tensors in self.state]
         return self.weights
+
+
+def _largest(tensors: Sequence[Tensor]) -> Tensor:
+    """The largest magnitude in each run, ``(runs,)``; NaN where there is one."""
+    return torch.stack([t.flatten(1).abs().amax(1) for t in tensors]).amax(0)
 
 
 class Sgd(Rule):
@@ -109,6 +152,14 @@ class Each(Rule):
                 group["lr"] = rates[r] * group.get("lr_scale", 1.0)
             with torch.enable_grad():
                 optimizer.step()
+
+    def spoilt(self, room: int | None) -> Tensor | None:
+        found = super().spoilt(room)
+        if found is not None:
+            for r, optimizer in enumerate(self.optimizers):
+                kept = (t for own in optimizer.state.values() for t in own.values() if isinstance(t, Tensor))
+                found[r] |= not all(t.isfinite().all() for t in kept)
+        return found
 
     def keep(self, alive: Tensor) -> list[Tensor]:
         weights, here = super().keep(alive), alive.nonzero().flatten().tolist()

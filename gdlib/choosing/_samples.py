@@ -1,6 +1,9 @@
 """Samples of whatever kind: how many there are, some of them, and the loss of a model on them."""
 
+import copy
+import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -56,13 +59,33 @@ def value(
 ) -> Any:
     """What the loss, or a model that has its own, gives: a mean, or a sum and a count."""
     forward = forward or model
-    if isinstance(inputs, Mapping):
+    if loss_fn is None and inputs is not targets:
+        inputs = (*_several(inputs), *_several(targets))
+    if isinstance(inputs, Mapping) and _takes(model, inputs):
         outputs = forward(**inputs)
+    elif isinstance(inputs, (tuple, list)) and _takes(model, inputs):
+        outputs = forward(*inputs)
     else:
-        outputs = forward(*inputs) if isinstance(inputs, (tuple, list)) else forward(inputs)
+        outputs = forward(inputs)
     if loss_fn is not None:
         return loss_fn(outputs, targets)
     return outputs["loss"] if isinstance(outputs, Mapping) else getattr(outputs, "loss", outputs)
+
+
+def _several(inputs: Any) -> tuple:
+    return tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
+
+
+def _takes(model: nn.Module, inputs: Any) -> bool:
+    """Whether inputs that are several go in one by one; a model that takes one thing gets them whole."""
+    try:
+        bind = inspect.signature(model.forward).bind
+        bind(**inputs) if isinstance(inputs, Mapping) else bind(*inputs)
+    except TypeError:
+        return False
+    except ValueError:  # it has no signature to look at
+        return True
+    return True
 
 
 def best_constant(loss_fn: Callable | None, outputs: Tensor, targets: Any) -> Tensor | None:
@@ -93,5 +116,28 @@ def best_constant(loss_fn: Callable | None, outputs: Tensor, targets: Any) -> Te
 
 
 def mean(loss: Any) -> Tensor:
-    """The mean of what a loss returned: that, or a sum and a count."""
-    return loss[0] / loss[1] if isinstance(loss, tuple) else loss
+    """The mean of what a loss returned: that, or a sum and a count; 0 where the count is."""
+    if not isinstance(loss, tuple):
+        return loss
+    total, count = loss
+    return total / torch.where(count == 0, 1, count) if isinstance(count, Tensor) else total / (count or 1)
+
+
+def stateful(loss_fn: Callable | None) -> nn.Module | None:
+    """The module with parameters or buffers that a loss is, is a method of, or is a partial of."""
+    while isinstance(loss_fn, partial):
+        loss_fn = loss_fn.func
+    loss_fn = getattr(loss_fn, "__self__", loss_fn)
+    return loss_fn if isinstance(loss_fn, nn.Module) and (*loss_fn.parameters(), *loss_fn.buffers()) else None
+
+
+def of_its_own(loss_fn: Callable | None) -> Callable | None:
+    """The loss for one run among several: a copy where it has parameters or buffers, which each run changes for itself."""
+    return loss_fn if stateful(loss_fn) is None else copy.deepcopy(loss_fn)
+
+
+def makes_models(make_model: Any) -> None:
+    """Raise a ``TypeError`` where ``make_model`` is not a function that returns a model."""
+    if isinstance(make_model, nn.Module) or not callable(make_model):
+        got = type(make_model).__name__
+        raise TypeError(f"make_model must be a function that returns a fresh model; got {got}")

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +11,11 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
+from gdlib.choosing._samples import of_its_own
 from gdlib.choosing._setting import Trial, rate_of
 from gdlib.choosing._stack import Plan, Run, alone, together, why_alone
 from gdlib.schedules import Schedule
-from gdlib.training import Trainer
+from gdlib.training import Divergence, Trainer
 
 WARMUP = 0.1  # share of the steps, where there is one
 SHORT, LONGER = 0.1, 0.3  # shares of the budget that the runs of the two short rounds get
@@ -56,7 +58,7 @@ class Search:
         model = self.make_model()
         self.model = type(model).__name__
         return Trainer(
-            model, self.train, self.loss_fn, self.optimizer, lr=lr, batch_size=batch_size, device=self.device,
+            model, self.train, of_its_own(self.loss_fn), self.optimizer, lr=lr, batch_size=batch_size, device=self.device,
             precision=self.precision, seed=seed,
         )  # fmt: skip
 
@@ -65,11 +67,13 @@ class Search:
         if size not in self.paces:
             took, trainer = [], self.trainer(1e-9, size, 0)
             began = time.perf_counter()
-            for step in trainer.run(12):
-                _ = step.loss
-                took.append(time.perf_counter() - began)
-                began = time.perf_counter()
-            self.paces[size] = sorted(took[2:])[len(took[2:]) // 2]
+            with suppress(Divergence):  # a batch without a single label; the runs will show it
+                for step in trainer.run(12):
+                    _ = step.loss
+                    took.append(time.perf_counter() - began)
+                    began = time.perf_counter()
+            took = took or [time.perf_counter() - began]
+            self.paces[size] = sorted(took[-10:])[len(took[-10:]) // 2]
             self.spend(12 * size)
         return self.paces[size]
 

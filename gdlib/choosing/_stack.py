@@ -1,7 +1,7 @@
 """Many runs of one batch size, trained as one: their weights lie in one tensor, with a dimension for the run."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from gdlib import _check
 from gdlib.choosing import _rules, _tape
-from gdlib.choosing._samples import mean
+from gdlib.choosing._samples import mean, of_its_own, stateful
 from gdlib.data import Dataset, batch_indices
 from gdlib.models import evaluating
 from gdlib.schedules import Schedule, plateaus
@@ -53,7 +53,10 @@ class Plan:
 
     def started(self, seed: int) -> nn.Module:
         torch.manual_seed(seed)
-        return self.make_model().to(self.device).train()
+        model = self.make_model()
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"make_model must return a torch.nn.Module; got {type(model).__name__}")
+        return (model if model.training else model.train()).to(self.device)  # parts in evaluation mode stay there
 
 
 def alone(plan: Plan, runs: Sequence[Run], batch_size: int, bar: tqdm) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +65,7 @@ def alone(plan: Plan, runs: Sequence[Run], batch_size: int, bar: tqdm) -> tuple[
     judged = np.full((len(runs), len(plan.marks)), np.inf, dtype=np.float32)
     for r, run in enumerate(runs):
         trainer = Trainer(
-            plan.started(run.seed), plan.data, plan.loss_fn, plan.optimizer, lr=run.lr, batch_size=batch_size,
+            plan.started(run.seed), plan.data, of_its_own(plan.loss_fn), plan.optimizer, lr=run.lr, batch_size=batch_size,
             device=plan.device, precision=plan.precision, clip_norm=plan.clip_norm, seed=run.seed,
         )  # fmt: skip
         try:
@@ -86,7 +89,15 @@ def why_alone(plan: Plan) -> str | None:
         return "its optimizer is not a function"
     if devices.precision(plan.precision, plan.device).name != "fp32":
         return "its precision is not fp32"
+    if plan.loss_fn is None:
+        return "the loss is its model's own"
+    plan = replace(plan, loss_fn=of_its_own(plan.loss_fn))
+    own = stateful(plan.loss_fn)
+    if own is not None and any(p.requires_grad for p in own.parameters()):
+        return "its loss has parameters of its own"
     models = [plan.started(seed) for seed in (0, 1)]
+    if len({p.dtype for p in models[0].parameters()}) > 1 or any(p.is_complex() for p in models[0].parameters()):
+        return "its parameters are complex, or not of one dtype"
     kinds = {
         type(m).__name__
         for m in models[0].modules()
@@ -99,11 +110,13 @@ def why_alone(plan: Plan) -> str | None:
     try:
         stack = _Stack(plan, {0: models[0], 1: models[1]}, [0, 1])
         each, *gradients = stack.gradients(*stack.weights, *stack.fixed, torch.stack([x, x]), torch.stack([y, y]))
-        before = [{name: b.clone() for name, b in model.named_buffers()} for model in models]
+        kept = [*models, *([own] if own is not None else [])]
+        before = [{name: b.clone() for name, b in module.named_buffers()} for module in kept]
         for r, model in enumerate(models):
             loss = mean(plan.loss_fn(model(x), y))
             alone = torch.autograd.grad(loss, [model.get_parameter(name) for name in stack.names])
-            if any(not torch.equal(b, before[r][name]) for name, b in model.named_buffers()):
+            after = [dict(module.named_buffers()) for module in kept]
+            if any(not torch.equal(now[name], then[name]) for now, then in zip(after, before) for name in then):
                 return "its buffers change while it trains"
             pairs = [(each[r], loss), *((g[r], a) for g, a in zip(gradients, alone))]
             if not all(torch.allclose(a, b, rtol=1e-3, atol=1e-6, equal_nan=True) for a, b in pairs):
@@ -134,10 +147,19 @@ class _Stack:
             for names in (self.names, self.own)
         )
         self.each = vmap(self._loss)
-        self.each_on_one = vmap(self._loss, in_dims=(0, None, None))
+        self.sums_on_one = vmap(self._sum, in_dims=(0, None, None))
+
+    def _value(self, tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> Any:
+        return self.loss_fn(functional_call(self.model, {**self.common, **tensors}, (x,)), y)
 
     def _loss(self, tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-        return mean(self.loss_fn(functional_call(self.model, {**self.common, **tensors}, (x,)), y))
+        return mean(self._value(tensors, x, y))
+
+    def _sum(self, tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum of the loss, and what it is to be divided by."""
+        found = self._value(tensors, x, y)
+        total, count = found if isinstance(found, tuple) else (found * len(x), len(x))
+        return total, torch.as_tensor(count, device=x.device)
 
     def _named(self, tensors: Sequence[Tensor]) -> dict[str, Tensor]:
         return dict(zip((*self.names, *self.own), tensors))
@@ -154,16 +176,16 @@ class _Stack:
     @torch.no_grad()
     def evaluate(self, data: Dataset, metric: Callable | None = None) -> Tensor:
         """The mean loss of each run, or its ``metric``."""
-        total, tensors = 0.0, self._named((*self.weights, *self.fixed))
+        total, count, tensors = 0.0, 0.0, self._named((*self.weights, *self.fixed))
         with evaluating(self.model):
             if metric is not None:
                 runs = [{name: t[r] for name, t in tensors.items()} for r in range(len(self.seeds))]
                 outputs = [functional_call(self.model, {**self.common, **own}, (data.inputs,)).cpu() for own in runs]
                 return torch.tensor([float(metric(output, data.targets.cpu())) for output in outputs])
             for rows in torch.arange(len(data), device=data.inputs.device).split(max(1, ROWS // len(self.seeds))):
-                each = self.each_on_one(tensors, data.inputs[rows], data.targets[rows])
-                total = total + each.double() * (len(rows) / len(data))
-        return total
+                sums, counts = self.sums_on_one(tensors, data.inputs[rows], data.targets[rows])
+                total, count = total + sums.double(), count + counts.double()
+        return total / torch.where(count == 0, 1, count)
 
 
 def together(plan: Plan, runs: Sequence[Run], batch_size: int, bar: tqdm) -> tuple[np.ndarray, np.ndarray]:
@@ -172,8 +194,8 @@ def together(plan: Plan, runs: Sequence[Run], batch_size: int, bar: tqdm) -> tup
         plan, {seed: plan.started(seed) for seed in dict.fromkeys(r.seed for r in runs)}, [r.seed for r in runs]
     )
     update = _rules.rule(plan.optimizer, stack.model, stack.weights)
-    losses = torch.full((len(runs), plan.steps), torch.inf)
-    judged = torch.full((len(runs), len(plan.marks)), torch.inf)
+    losses = torch.full((len(runs), plan.steps), torch.inf, dtype=torch.float32)
+    judged = torch.full((len(runs), len(plan.marks)), torch.inf, dtype=torch.float32)
     here, gradients = list(range(len(runs))), None  # which runs are still in the stack, and what gives their gradients
     for begin, end in _blocks(plan.steps, plan.marks):
         batches = _batches(plan.data, begin, end, batch_size, stack.seeds)
@@ -229,16 +251,21 @@ def _steps(
     begin, end = block
     reacting = [[p for p in plateaus(schedule) if p.watch == "loss"] for schedule in schedules]
     known = None if any(reacting) else _rates(schedules, range(begin, end), stack.weights)
+    room = known and update.room(max(map(max, known[0])))
     seen = torch.empty(end - begin, len(schedules), device=plan.device)
     for k, rows in enumerate(batches):
         state = (*stack.weights, *stack.fixed)
         seen[k], *slopes = gradients(*state, *_pick(plan.data, rows, size))
+        rates, shaped = known or _rates(schedules, [begin + k], stack.weights)
+        at = k if known else 0
+        room = room if known else update.room(max(rates[at]))
+        refused = update.refused(slopes, rates[at], room)
         if plan.clip_norm is not None:
             slopes = _clipped(slopes, plan.clip_norm)
-        update(
-            slopes,
-            [rate[k] for rate in known] if known else [r[0] for r in _rates(schedules, [begin + k], stack.weights)],
-        )
+        update(slopes, [rate[at] for rate in shaped])
+        for bad in (refused, update.spoilt(room)):
+            if bad is not None:
+                seen[k] = seen[k].masked_fill(bad, torch.inf)
         if any(reacting):
             for told, loss in zip(reacting, seen[k].tolist()):
                 for schedule in told:
@@ -246,13 +273,15 @@ def _steps(
     return seen.T.float().cpu()
 
 
-def _rates(schedules: list[Schedule], steps: Sequence[int], weights: list[Tensor]) -> list[Tensor]:
-    """The rates, ``(steps, runs)``, shaped to multiply each of the weights."""
+def _rates(
+    schedules: list[Schedule], steps: Sequence[int], weights: list[Tensor]
+) -> tuple[list[list[float]], list[Tensor]]:
+    """The rates, ``(steps, runs)``, and the same shaped to multiply each of the weights."""
     rates = torch.tensor([[schedule(step) for schedule in schedules] for step in steps], dtype=torch.float64)
     for wrong in rates[~(rates.isfinite() & (rates >= 0))].tolist():
         _check.number("lr(step)", wrong, low=0.0)
-    rates = rates.to(weights[0].device, weights[0].dtype)
-    return [rates.view(*rates.shape, *[1] * (w.ndim - 1)) for w in weights]
+    shaped = rates.to(weights[0].device, weights[0].dtype)
+    return rates.tolist(), [shaped.view(*rates.shape, *[1] * (w.ndim - 1)) for w in weights]
 
 
 def _clipped(gradients: Sequence[Tensor], norm: float) -> list[Tensor]:

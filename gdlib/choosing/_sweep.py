@@ -21,7 +21,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from gdlib import _check
-from gdlib.choosing._samples import as_samples
+from gdlib.choosing._samples import as_samples, makes_models
 from gdlib.choosing._stack import Plan, Run, alone, together, why_alone
 from gdlib.data import Dataset
 from gdlib.schedules import Schedule, as_schedule, plateau, plateaus
@@ -172,6 +172,7 @@ def sweep(
         >>> runs, runs.lr.tolist(), bool((runs.evaluations[1] < runs.evaluations[0]).all())
         (Sweep(4 runs of 60 steps: 2 lr x 1 batch_size x 2 seeds), [0.01, 0.3], True)
     """
+    makes_models(make_model)
     steps = _check.whole("steps", steps)
     rates = [x if callable(x) else _check.positive("lr", x) for x in _some("lr", lr)]
     sizes = [_check.whole("batch_size", size) for size in _some("batch_size", batch_size)]
@@ -220,6 +221,8 @@ def sweep(
 
 
 def _some(name: str, values: Iterable) -> list:
+    if isinstance(values, str) or not hasattr(values, "__iter__"):
+        raise TypeError(f"{name} must be a list of values to try; got {values!r}")
     values = list(values)
     if not values:
         raise ValueError(f"{name} must hold at least one value; got none")

@@ -143,6 +143,35 @@ def test_what_vmap_does_not_know_is_measured_with_two_batches_and_says_so():
     assert noise == gradient_noise_scale(model, train, cross_entropy, "two_batch", draws=30)
 
 
+def test_complex_parameters_count_with_both_their_parts():
+    """A complex weight is two real ones."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(40, 3, dtype=torch.complex64, generator=generator)
+
+    class Complex(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(3, dtype=torch.complex64))
+
+        def forward(self, x):
+            return torch.view_as_real(x @ self.w)
+
+    class Real(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.re, self.im = nn.Parameter(torch.ones(3)), nn.Parameter(torch.zeros(3))
+
+        def forward(self, x):
+            return torch.stack([x.real @ self.re - x.imag @ self.im, x.real @ self.im + x.imag @ self.re], -1)
+
+    pairs = (x, torch.randn(40, 2, generator=generator))
+    for method in ("exact", "two_batch"):
+        one, other = (
+            gradient_noise_scale(m, pairs, nn.functional.mse_loss, method, large=32) for m in (Complex(), Real())
+        )
+        assert one.trace == pytest.approx(other.trace, rel=1e-4) and one.simple == pytest.approx(other.simple, rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
@@ -152,6 +181,9 @@ def test_what_vmap_does_not_know_is_measured_with_two_batches_and_says_so():
         ({"samples": 1}, ValueError, "samples must be a whole number of at least 2; got 1"),
         ({"model": 3}, TypeError, "model must be a torch.nn.Module; got int"),
         ({"dataset": data.digits()}, TypeError, "dataset must be a Dataset; got a Split"),
+        ({"dataset": (torch.ones(1, 64), [3])}, ValueError, "dataset must hold at least two samples"),
+        ({"model": nn.Sequential(nn.Flatten())}, ValueError, "model must have a parameter to train"),
+        ({"loss_fn": lambda o, t: cross_entropy(o / 0, t)}, ValueError, "model must have finite gradients"),
     ],
 )
 def test_bad_arguments(change, error, said):

@@ -5,6 +5,7 @@ import math
 import re
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ import torch
 from torch import nn
 
 from gdlib import Trainer, data, models, recommend, schedules, sweep
+from gdlib.choosing import _rounds as rounds
+from gdlib.choosing._setting import Trial
 
 split = data.diabetes()
 linear = partial(models.linear, 10)
@@ -215,6 +218,55 @@ def test_what_trainer_takes_it_takes():
     assert counted.noise_scale == pytest.approx(plain.noise_scale, rel=1e-3)
 
 
+def test_what_diverges_with_another_seed_is_not_recommended():
+    """Trained one by one, only the best of one seed is tried with others: there, the next best or a lower rate takes its place."""
+    asked = []
+
+    def run(settings, share, shape, warm):
+        """Rates from 0.2 on diverge, but for seed 0."""
+        asked.extend(settings)
+        return [
+            Trial(lr, size, shape, 0, 10, share, seed, math.inf if seed and lr >= 0.2 else 1 / lr)
+            for lr, size, seed in settings
+        ]
+
+    search = SimpleNamespace(run=run, why="torch.vmap does not know it")
+    runs = rounds._over_seeds(search, [(0.3, 8), (0.1, 8)], "linear", False, 0)
+    assert [t.loss for t in runs[0.1, 8]] == [10.0] * 3 and len(asked) == 6
+    runs = rounds._over_seeds(search, [(0.3, 8)], "linear", False, 0)
+    assert [t.loss for t in runs[0.3 / 3, 8]] == [30 / 3] * 3
+    with pytest.raises(ValueError, match="every whole run diverged"):
+        rounds._over_seeds(search, [(300.0, 8)], "linear", False, 0)
+
+
+def test_a_loss_with_parameters_and_a_model_that_returns_its_loss():
+    class Shifted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Parameter(torch.zeros(()))
+
+        def forward(self, outputs, targets):
+            return nn.functional.mse_loss(outputs + self.a, targets)
+
+    class Inside(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = linear()
+
+        def forward(self, x, y):
+            return nn.functional.mse_loss(self.inner(x), y)
+
+    loss = Shifted()
+    for make_model, loss_fn, why in (
+        (linear, loss, "parameters of its own"),
+        (Inside, None, "the loss is its model's"),
+    ):
+        with pytest.warns(UserWarning, match=why):
+            found = recommend(make_model, split.train, loss_fn, budget=800)
+        assert found.loss < 0.8
+    assert loss.a == 0  # the reader's own is left alone
+
+
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
@@ -222,7 +274,11 @@ def test_what_trainer_takes_it_takes():
         ({"validation": 1.0}, ValueError, "validation must be a share of the samples"),
         ({"validation": "some"}, TypeError, "validation must be a gdlib.data.Dataset"),
         ({"optimizer": "sgd"}, TypeError, "optimizer must be a function from the parameters"),
-        ({"batch_size": (8, 4)}, ValueError, "batch_size must be the smallest and the largest to consider"),
+        ({"batch_size": (8, 4)}, ValueError, "batch_size must be (the smallest, the largest) to consider; got (8, 4)"),
+        ({"batch_size": 8}, TypeError, "batch_size must be (the smallest, the largest) to consider; got 8"),
+        ({"metric": 3}, TypeError, "metric must be a function of (outputs, targets); got 3"),
+        ({"make_model": linear()}, TypeError, "make_model must be a function that returns a fresh model; got Linear"),
+        ({"loss_fn": lambda o, t: (o / 0).mean()}, ValueError, "loss_fn must be finite for a fresh model"),
         ({"seconds": 1.0}, ValueError, "one of budget and seconds must be given"),
         ({"seed": -1}, ValueError, "seed must be a whole number of at least 0"),
         ({"dataset": split}, TypeError, "pass its .train or .test"),
