@@ -240,6 +240,7 @@ const tags = (kind) => [...document.querySelectorAll(`script[type="application/v
 async function start() {
 	for (const { textContent } of tags("state")) {
 		const given = JSON.parse(textContent), { state } = given, all = Object.values(state), places = [];
+		for (const { state: own } of all) for (const key of ["_esm", "_css"]) if (own[key]?.as) own[key] = state[own[key].as].state[key];
 		for (const tag of tags("view")) {
 			const { model_id: id } = JSON.parse(tag.textContent), place = make("div", { className: "widget-subarea" });
 			if (id in state) tag.before(place), places.push([place, id]);

@@ -4,6 +4,7 @@ no script that the page does not need before it shows."""
 import functools
 import hashlib
 import html as entities
+import json
 import re
 import shutil
 from pathlib import Path
@@ -115,6 +116,22 @@ def state_last(html: str) -> str:
     )
 
 
+def code_once(html: str) -> str:
+    """Code and styles that several widgets share stand once in the state; the others name the model that has them, which host.js follows."""
+
+    def shared(match: re.Match) -> str:
+        given, first = json.loads(match[2]), {}
+        for name, model in given["state"].items():
+            for key in ("_esm", "_css"):
+                code = model["state"].get(key)
+                if code and first.setdefault(code, name) != name:
+                    model["state"][key] = {"as": first[code]}
+        return match[1] + json.dumps(given, ensure_ascii=False).replace("<", "\\u003c") + match[3]
+
+    pattern = r'(<script type="application/vnd\.jupyter\.widget-state\+json">)(.*?)(</script>)'
+    return re.sub(pattern, shared, html, flags=re.DOTALL)
+
+
 def finish(app: Sphinx, error: Exception | None) -> None:
     """Rewrite all pages, then give them their one stylesheet."""
     if error or app.builder.format != "html":
@@ -125,7 +142,7 @@ def finish(app: Sphinx, error: Exception | None) -> None:
         if static not in page.parents:
             html = page.read_text(encoding="utf-8")
             html = icons_inline(theme_first(html), static / "scripts")
-            texts[page] = state_last(sized(scripts_apart(lean(html), page), page))
+            texts[page] = state_last(sized(code_once(scripts_apart(lean(html), page)), page))
     address = one_sheet(texts, static)
     for page, html in texts.items():
         up = "../" * (len(page.relative_to(out).parts) - 1)

@@ -1,7 +1,7 @@
 """Take the first picture of each widget: for paper, for a page before or without its scripts, for a notebook on a code host.
 
 It is made by the page's own host and styles in the Chromium of the tests, in the light theme, at the width of a page's column, and stored as
-``image/png`` beside the widget's view. What it shows is told by the hash of the widgets' state beside it: as long as that is the same,
+``image/png`` beside the widget's view. A question's picture has its answer in it, and is folded away on the page. What it shows is told by the hash of the widgets' state beside it: as long as that is the same,
 the picture stays, for another machine's letters would make another one.
 """
 
@@ -29,6 +29,9 @@ PAGE = """<!doctype html><html lang="en" data-theme="light"><head><meta charset=
 <script defer src="{static}/host.js"></script></head><body><div class="bd-content"><article class="bd-article" style="padding: 0"><section>
 <div class="cell"><div class="cell_output"><script type="{view_type}">{view}</script></div></div></section></article></div>
 <script type="{state_type}">{state}</script></body></html>"""
+DRAWN_AGAIN = (
+    "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))"
+)
 DRAWN = (
     "() => document.querySelector('[data-drawn] [role=alert]') || performance.getEntriesByName('gdlib draw').length > 0"
 )
@@ -77,21 +80,28 @@ def take(state: dict, view: dict, of: str) -> tuple[str, dict]:
         page = browser.new_page(viewport={"width": WIDE, "height": 900}, device_scale_factor=SCALE)
         page.goto(path.as_uri())
         page.wait_for_function(DRAWN)
-        widget = page.locator(".widget-subarea")
+        widget, skip = page.locator(".widget-subarea"), page.locator(".gd-question .gd-button").nth(1)
+        heights = []
+        for width in (NARROW, WIDE):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.evaluate(DRAWN_AGAIN)
+            heights.insert(0, round(widget.bounding_box()["height"]))
+        is_question = skip.count() > 0
+        if is_question:
+            skip.click()
+            page.mouse.move(0, 0)
+            page.evaluate(DRAWN_AGAIN)
         readout = page.locator(".gd-readout").first
         words = " ".join(readout.inner_text().split()) if readout.count() else ""
         shot = Image.open(io.BytesIO(widget.screenshot())).convert("RGB")
-        heights = [round(widget.bounding_box()["height"])]
-        page.set_viewport_size({"width": NARROW, "height": 900})
-        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        heights.append(round(widget.bounding_box()["height"]))
         browser.close()
     small = io.BytesIO()
     shot.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
         small, "png", optimize=True
     )
-    about = {"alt": f"The widget as it starts. {words}".strip(), "narrow": heights[1], "of": of}
-    size = {"width": WIDE, "height": heights[0]}
+    shown = "The question and its answer." if is_question else "The widget as it starts."
+    about = {"alt": f"{shown} {words}".strip(), "narrow": heights[1], "of": of}
+    size = {"width": WIDE, "height": heights[0]}  # of a question: before its answer
     return base64.b64encode(small.getvalue()).decode() + "\n", nbformat.from_dict({PICTURE: size, "widget": about})
 
 

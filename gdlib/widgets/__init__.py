@@ -7,6 +7,7 @@ from gdlib.widgets.curves import Axis, CurveExplorer
 from gdlib.widgets.descent import DescentExplorer
 from gdlib.widgets.phase import PhaseDiagram
 from gdlib.widgets.predictions import PredictionExplorer
+from gdlib.widgets.question import Question
 from gdlib.widgets.quiz import Case, RunQuiz
 from gdlib.widgets.range_test import RangeTestExplorer
 from gdlib.widgets.runs import RunExplorer
@@ -22,6 +23,7 @@ __all__ = [
     "DescentExplorer",
     "PhaseDiagram",
     "PredictionExplorer",
+    "Question",
     "RangeTestExplorer",
     "RunExplorer",
     "RunQuiz",

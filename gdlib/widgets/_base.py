@@ -13,13 +13,16 @@ import traitlets
 
 HERE = Path(__file__).parent
 IMPORT = re.compile(r'^import \{[^}]*\} from "(\./[^"]+)";\n', re.MULTILINE)
+WORD = re.compile(r'^    ("[^"\n]+"):(?: |\n      )".*",\n', re.MULTILINE)
+SAID = re.compile(r"say\(`([^`$]+)\$\{")  # a word of which the code names the beginning
 ASIDE = re.compile(r"^\s*(//.*)?\n|^\s+", re.MULTILINE)
 
 
 def module(name: str) -> str:
     """The widget NAME.js with all that it imports from files beside it, each once and before it is needed: one ES module.
 
-    Without comments and indentation, which every notebook would carry.
+    Without comments and indentation, which every notebook would carry, and without the sentences of other widgets. Terms that stand
+    for themselves in English stay: a notebook may name them.
     """
     parts: dict[Path, str] = {}
 
@@ -31,6 +34,13 @@ def module(name: str) -> str:
         parts[path] = IMPORT.sub("", text)
 
     read((HERE / f"{name}.js").resolve())
+    table = (HERE / "shared" / "words.js").resolve()
+    if table in parts:
+        code = "".join(text for path, text in parts.items() if path != table)
+        begins = tuple(f'"{begin}' for begin in SAID.findall(code))
+        sentences = WORD.findall(parts[table].partition("  zh: {")[0])
+        unsaid = {key for key in sentences if key not in code and not key.startswith(begins)}
+        parts[table] = WORD.sub(lambda word: "" if word[1] in unsaid else word[0], parts[table])
     return ASIDE.sub("", "\n".join(parts.values()))
 
 
@@ -103,6 +113,14 @@ def labels_of(values: Sequence[float]) -> list[str]:
     """``values`` in as few digits, at least three, as tell them apart."""
     written = ([f"{v:.{digits}g}" for v in values] for digits in range(3, 18))
     return next(labels for labels in written if len(set(labels)) == len(set(values)))
+
+
+def text(name: str, value: Any) -> None:
+    """Refuse what is not a string with something in it."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string; got {value!r}")
+    if not value.strip():
+        raise ValueError(f"{name} must not be empty; got {value!r}")
 
 
 def clamp(name: str, value: float, low: float, high: float) -> float:

@@ -4,6 +4,7 @@ import { cross, disc, line, prepare, within } from "./shared/canvas.js";
 import { nameCurves, nameRoom } from "./shared/curves.js";
 import { bar, button, details, make, picture, row, select } from "./shared/elements.js";
 import { clamp, least, most, short } from "./shared/numbers.js";
+import { recall, remember } from "./shared/remember.js";
 import { mount } from "./shared/stage.js";
 import { colorsOf } from "./shared/theme.js";
 import { say } from "./shared/words.js";
@@ -175,6 +176,7 @@ function draw(w) {
 function controlsOf(w, again) {
   const change = (act) => {
     act(w.state(), w.here());
+    remember(w.name, w.states);
     again();
   };
   const diagnoses = [...new Set(w.cases.map(({ diagnosis }) => diagnosis))].sort();
@@ -201,12 +203,15 @@ function render(at) {
   const stage = mount(at, "quiz");
   const cases = stage.get("cases");
   const blank = () => ({ guess: "", shown: 0, solved: false, cured: false, guesses: 0 });
-  const w = { ...stage, cases, states: cases.map(blank), canvas: picture(), numbers: make("tbody") };
+  const name = `quiz ${cases.map((c) => c.name).join(", ")}`;
+  const states = cases.map((_, k) => ({ ...blank(), ...recall(name)?.[k] }));
+  const w = { ...stage, name, cases, states, canvas: picture(), numbers: make("tbody") };
   w.here = () => cases[w.get("case")];
   w.state = () => w.states[w.get("case")];
   const again = () => request();
   const reset = () => {
     w.states = cases.map(blank);
+    remember(name, null);
     w.set({ case: w.get("setting") });
     again();
   };

@@ -9,7 +9,7 @@ import numpy as np
 import traitlets
 
 from gdlib import _check
-from gdlib.widgets._base import Drawing, Explorer, clamp, module, slider
+from gdlib.widgets._base import Drawing, Explorer, clamp, module, slider, text
 from gdlib.widgets.along import as_array, column, light, rounded, unbroken
 
 CASES = (2, 20)
@@ -48,7 +48,7 @@ class Case:
 
     def __post_init__(self):
         for name in ("name", "diagnosis", "cure"):
-            _text(name, getattr(self, name))
+            text(name, getattr(self, name))
         if isinstance(self.path, str) or not isinstance(self.path, Sequence):
             raise TypeError(f"path must be a list of (question, answer); got {self.path!r}")
         if not self.path:
@@ -56,8 +56,8 @@ class Case:
         for pair in self.path:
             if isinstance(pair, str) or not isinstance(pair, Sequence) or len(pair) != 2:
                 raise TypeError(f"path must be a list of (question, answer); got {pair!r}")
-            for text in pair:
-                _text("path", text)
+            for part in pair:
+                text("path", part)
         object.__setattr__(self, "losses", _lines("losses", self.losses))
         object.__setattr__(self, "healthy", None if self.healthy is None else _lines("healthy", self.healthy))
 
@@ -78,7 +78,7 @@ class RunQuiz(Explorer):
     """Look at a run that went wrong, and say what is wrong with it.
 
     The menu offers the diagnoses of all cases. Questions lead to the right one, step by step, and the same run after the cure
-    can be laid over the sick one. No name gives the answer away before it is found.
+    can be laid over the sick one. What was guessed is kept in the reader's browser. No name gives the answer away before it is found.
 
     Args:
         cases: 2 to 20 of them, with at least two diagnoses.
@@ -142,13 +142,6 @@ class RunQuiz(Explorer):
         return self._settle(proposal["value"])
 
 
-def _text(name: str, value: Any) -> None:
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string; got {value!r}")
-    if not value.strip():
-        raise ValueError(f"{name} must not be empty; got {value!r}")
-
-
 def _lines(name: str, lines: Mapping[str, Any]) -> list[dict]:
     """The lines of a case as the page takes them."""
     if not isinstance(lines, Mapping):
@@ -160,7 +153,7 @@ def _lines(name: str, lines: Mapping[str, Any]) -> list[dict]:
 
 def _line(name: str, key: Any, value: Any) -> dict:
     """Steps and values, thinned, up to the first value that is not finite, and the step of that one."""
-    _text("a line's name", key)
+    text("a line's name", key)
     if isinstance(value, tuple) and len(value) == 2 and all(hasattr(part, "__len__") for part in value):
         steps, values = as_array(name, value[0]), column(name, value[1])
         if steps.shape != values.shape or (np.diff(steps) <= 0).any() or steps[0] < 0:

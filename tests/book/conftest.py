@@ -79,7 +79,8 @@ class Watched:
         self.page.set_viewport_size({"width": width, "height": 900})
         if theme:
             self.page.add_init_script(
-                f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+                f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}');"
+                "Object.keys(localStorage).filter(k => k.startsWith('gdlib ')).forEach(k => localStorage.removeItem(k))"
             )
         self.page.on("pageerror", lambda error: self.wrong.append(f"page error: {error}"))
         self.page.on(

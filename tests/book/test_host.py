@@ -121,7 +121,7 @@ def test_a_page_of_the_book_moves_as_in_html_manager(both, path):
     html = (SITE / path).read_text(encoding="utf-8")
     (text,) = re.findall(TAG.format("state", "(.*?)").replace("+", r"\+"), html, re.S)
     views = re.findall(TAG.format("view", "(.*?)").replace("+", r"\+"), html, re.S)
-    state, ids = json.loads(text), [json.loads(view)["model_id"] for view in views]
+    state, ids = with_code(json.loads(text)), [json.loads(view)["model_id"] for view in views]
     sliders = [(id, m["state"]) for id, m in state["state"].items() if "SliderModel" in m["model_name"]]
     keys = ["ArrowRight", "ArrowRight", "End", "PageDown", "ArrowLeft", "Home", "PageUp", "ArrowUp", "ArrowDown"]
     moves = [["slider", which, key] for which in range(len(sliders)) for key in keys]
@@ -134,6 +134,15 @@ def test_a_page_of_the_book_moves_as_in_html_manager(both, path):
                 whole = slider["step"] == 1
                 moves.append(["set", id, "value", round(value) if whole else slider.get("base", 0) ** value or value])
     hold(both, state, ids, moves)
+
+
+def with_code(state: dict) -> dict:
+    """``state`` with the code that several widgets share in each of them, as html-manager wants it."""
+    for model in state["state"].values():
+        for key in ("_esm", "_css"):
+            if isinstance(model["state"].get(key), dict):
+                model["state"][key] = state["state"][model["state"][key]["as"]]["state"][key]
+    return state
 
 
 NAMES = st.text(st.sampled_from("abcdefg "), min_size=1, max_size=6).map(str.strip).filter(bool)

@@ -53,6 +53,13 @@ def starts_where_the_text_does(watched: Watched) -> None:
         assert not drawn_after(watched, button.click), "Reset changes the picture at the start"
 
 
+def open_predictions(watched: Watched) -> None:
+    """A widget behind a prediction is reached once the reader has answered, or asked to be shown."""
+    while (hidden := watched.page.get_by_role("button", name="Show me anyway")).count():
+        hidden.first.click()
+        watched.settle()
+
+
 def works_by_keyboard_alone(watched: Watched, from_the_top: bool) -> None:
     """Tab reaches sliders and buttons of the page's widgets; from the top of the page, or from just before the first of them."""
     page, reached = watched.page, ""
@@ -65,7 +72,7 @@ def works_by_keyboard_alone(watched: Watched, from_the_top: bool) -> None:
           const stops = [...document.querySelectorAll('a[href], button, summary')].filter(e => e.checkVisibility());
           stops.findLast(e => e.compareDocumentPosition(widget) & Node.DOCUMENT_POSITION_FOLLOWING).focus();
         }""")
-    for _ in range(400 if from_the_top else 40):
+    for _ in range(400 if from_the_top else 150):
         page.keyboard.press("Tab")
         reached += page.evaluate(REACHED) + "\n"
         if re.search(r"range", reached) and "gd-button" in reached:
@@ -115,6 +122,7 @@ def test_page_is_whole_quiet_and_alive(visit, path):
     unnamed = "[...document.querySelectorAll('article img')].filter(i => !i.alt.trim()).map(i => i.src)"
     assert not watched.page.evaluate(unnamed), "pictures without a text for those who cannot see them"
     if path in LIVE:
+        open_predictions(watched)
         starts_where_the_text_does(watched)
     for way in WAYS[first + 1 :] + WAYS[:first]:
         turn(watched, *way)

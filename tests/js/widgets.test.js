@@ -19,7 +19,7 @@ const HOME = new URL("../../gdlib/widgets/", import.meta.url);
 
 test("every widget is a module that runs alone and can be rendered", async () => {
   const names = readdirSync(HOME).filter((name) => name.endsWith(".js"));
-  assert.equal(names.length, 11);
+  assert.equal(names.length, 12);
   for (const name of names) assert.equal(typeof (await import(new URL(name, HOME))).default.render, "function");
 });
 

@@ -33,6 +33,14 @@ test("every word that the code says stands in the table", () => {
   for (const [, key] of said) assert.ok(key in WORDS.zh, key);
 });
 
+test("every sentence is said by some code, so that no widget's notebook misses one", () => {
+  const begins = files.flatMap((text) => [...text.matchAll(/say\(`([^`$]+)\$\{/g)].map(([, begin]) => begin));
+  for (const key of Object.keys(WORDS.en)) {
+    const said = files.some((text) => text.includes(`"${key}"`)) || begins.some((begin) => key.startsWith(begin));
+    assert.ok(said, key);
+  }
+});
+
 test("the code itself holds no sentence in another language", () => {
   for (const text of files) assert.ok(!/[\u4e00-\u9fff]/.test(text));
 });
