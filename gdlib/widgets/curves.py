@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+import ipywidgets
 import numpy as np
 import traitlets
 
 from gdlib import _check
-from gdlib.widgets._base import Drawing, Explorer, choice_slider, labels_of, module, settle
+from gdlib.widgets._base import Drawing, Explorer, labels_of, module, settle, slider
 from gdlib.widgets.along import as_array, light
 
 COLORS = ("blue", "orange", "green", "violet", "red", "gold", "pink", "text", "faint")
@@ -87,7 +88,7 @@ class CurveExplorer(Explorer):
         draw: ``draw(*values)`` gives, for a value of each slider, a dict from a curve's name to its points (x, y): two rows
             of equal length. Every setting gives the same names, in the same order, each with as many points. A point that
             is not a number is left out. A name that begins with ``_`` is not written beside its curve.
-        sliders: from a slider's name to its values, rising, two at least; one to three sliders.
+        sliders: from a slider's name to its values, two at least: rising numbers, or different strings; one to three sliders.
         x, y: the axes.
         start: the value of each slider at the start; the text's setting, each among its slider's values.
         say: ``say(*values)`` gives the readout's sentence.
@@ -119,10 +120,10 @@ class CurveExplorer(Explorer):
     def __init__(
         self,
         draw: Callable[..., Mapping[str, Any]],
-        sliders: Mapping[str, Sequence[float]],
+        sliders: Mapping[str, Sequence],
         x: Axis,
         y: Axis,
-        start: Sequence[float],
+        start: Sequence,
         say: Callable[..., str],
         looks: Mapping[str, str] | None = None,
     ):
@@ -151,12 +152,12 @@ class CurveExplorer(Explorer):
                 [axis.codes(v) for curves in drawn for pair in curves.values() for axis, v in zip((x, y), pair)]
             ).tobytes(),
             points=points, names=names, looks=[_as_look(looks.get(name, "blue")) for name in names],
-            x=vars(x), y=vars(y), knobs=[[name, len(values), labels_of(values)] for name, values in self._notches.items()],
+            x=vars(x), y=vars(y), knobs=[[name, len(values), _labels(values)] for name, values in self._notches.items()],
             said=said, setting=at, **{f"index_{k}": i for k, i in enumerate(at)},
         )  # fmt: skip
         light("draw", drawing)
         shown = {
-            f"index_{k}": choice_slider(name, values, values[at[k]])
+            f"index_{k}": slider(ipywidgets.SelectionSlider, description=name, options=_labels(values), index=at[k])
             for k, (name, values) in enumerate(self._notches.items())
         }
         super().__init__(drawing, shown, ())
@@ -168,7 +169,7 @@ class CurveExplorer(Explorer):
         self.setting = {name: values[i] for i, (name, values) in zip(places, self._notches.items())}
 
     @traitlets.validate("setting")
-    def _setting(self, proposal: dict) -> dict[str, float]:
+    def _setting(self, proposal: dict) -> dict[str, Any]:
         given = proposal["value"]
         if not isinstance(given, Mapping):
             raise TypeError(f"setting must map names of sliders to values; got {given!r}")
@@ -177,10 +178,7 @@ class CurveExplorer(Explorer):
                 f"setting must have the names {', '.join(self._notches)}; got {', '.join(map(str, unknown))}"
             )
         before = self.setting or {}
-        return {
-            name: settle(name, _check.number(name, given.get(name, before.get(name))), values)
-            for name, values in self._notches.items()
-        }
+        return {name: _nearest(name, given.get(name, before.get(name)), row) for name, row in self._notches.items()}
 
     @traitlets.observe("setting")
     def _move(self, change: dict) -> None:
@@ -188,16 +186,32 @@ class CurveExplorer(Explorer):
             setattr(self.drawing, f"index_{k}", values.index(change["new"][name]))
 
 
-def _as_sliders(sliders: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+def _as_sliders(sliders: Mapping[str, Sequence]) -> dict[str, list]:
     if not isinstance(sliders, Mapping):
         raise TypeError(f"sliders must map names to values; got {type(sliders).__name__}")
     if not 1 <= len(sliders) <= 3:
         raise ValueError(f"sliders must be one to three; got {len(sliders)}")
-    found = {name: [_check.number(name, value) for value in values] for name, values in sliders.items()}
+    found = {name: list(values) for name, values in sliders.items()}
     for name, values in found.items():
-        if len(values) < 2 or any(b <= a for a, b in zip(values, values[1:])):
-            raise ValueError(f"sliders must have rising values, two at least; got {values} for {name!r}")
+        named = all(isinstance(value, str) for value in values)
+        numbers = values if named else [_check.number(name, value) for value in values]
+        ordered = len(set(values)) == len(values) if named else all(a < b for a, b in zip(numbers, numbers[1:]))
+        if len(values) < 2 or not ordered:
+            raise ValueError(
+                f"sliders must have two values at least, rising numbers or different strings; got {values} for {name!r}"
+            )
     return found
+
+
+def _nearest(name: str, value: Any, values: list) -> Any:
+    """The one of a slider's values that is meant."""
+    if isinstance(values[0], str):
+        return _check.one_of(name, value, values)
+    return settle(name, _check.number(name, value), values)
+
+
+def _labels(values: list) -> list[str]:
+    return values if isinstance(values[0], str) else labels_of(values)
 
 
 def _as_curves(curves: Mapping[str, Any]) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -13,7 +13,10 @@ from conftest import LIVE, PAGES, SITE, SLIDERS, Watched, drawn_after, look
 WAYS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
 UNSET = "[...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container, .katex, math')).length"
 BUTTONS = ("Reset", "Best setting", "20 tokens a parameter")
-IS_AMONG = "(handles, handle) => handles.includes(handle)"
+OWN_SLIDERS = """(button, sliders) => {
+  const all = [...document.querySelectorAll(sliders)];
+  return [...button.closest('.widget-vbox').querySelectorAll('input[type=range]')].map(e => all.indexOf(e));
+}"""
 REACHED = """() => {
   const e = document.activeElement;
   return e.closest('.jupyter-widgets') ? `${e.className} ${e.type ?? ''}` : '';
@@ -92,8 +95,7 @@ def every_control_changes_what_is_drawn(watched: Watched) -> None:
         assert drawn_after(watched, lambda m=menu, v=other: m.select_option(v)), f"menu {values}"
     for name in BUTTONS:
         for button in page.get_by_role("button", name=name).all():
-            own = page.locator(".jupyter-widgets.widget-vbox").filter(has=button).locator("input[type=range]")
-            mine = [k for k in range(sliders.count()) if own.evaluate_all(IS_AMONG, sliders.nth(k).element_handle())]
+            mine = button.evaluate(OWN_SLIDERS, SLIDERS)
             if name != "Best setting":  # which may be what is shown
                 button.click()
             assert moved(watched, mine[0])

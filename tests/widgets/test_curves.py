@@ -56,12 +56,33 @@ def test_what_the_page_draws_is_what_draw_gave(call):
             assert np.allclose(limit, [[0, (math.log10(1 + momentum) + 3) / 4]], atol=1e-4)  # NaN is not drawn
 
 
+def test_a_slider_may_have_names_for_values_and_whole_numbers_stay_whole():
+    seen = []
+    explorer = CurveExplorer(
+        lambda model, steps: seen.append((model, steps)) or {"loss": ([0], [1])},
+        {"model": ["small", "large"], "steps": [1, 2]}, X, Axis("loss", 0, 2), ["large", 1], lambda model, steps: model,
+    )  # fmt: skip
+    assert seen == [("small", 1), ("small", 2), ("large", 1), ("large", 2)]
+    assert all(type(steps) is int for _, steps in seen)
+    assert explorer.children[0].children[0].options == ("small", "large")
+    explorer.setting = {"model": "small"}
+    assert (explorer.drawing.index_0, explorer.setting) == (0, {"model": "small", "steps": 1})
+    with pytest.raises(ValueError, match="model must be one of 'small', 'large'; got 'huge'"):
+        explorer.setting = {"model": "huge"}
+
+
 @pytest.mark.parametrize(
     ("changed", "error", "message"),
     [
         ({"sliders": [RATES]}, TypeError, "sliders must map names to values"),
         ({"sliders": {}}, ValueError, "sliders must be one to three; got 0"),
-        ({"sliders": {"rate": [1.0, 0.5], "momentum": MOMENTA}}, ValueError, "sliders must have rising values"),
+        (
+            {"sliders": {"rate": [1.0, 0.5], "momentum": MOMENTA}},
+            ValueError,
+            "sliders must have two values at least, rising",
+        ),
+        ({"sliders": {"rate": ["a", "a"], "momentum": MOMENTA}}, ValueError, "or different strings"),
+        ({"sliders": {"rate": ["a", 1], "momentum": MOMENTA}}, TypeError, "rate must be a number; got 'a'"),
         ({"start": [0.5]}, ValueError, "start must have a value for each of rate, momentum"),
         ({"start": [0.4, 0.9]}, ValueError, "start must be one of 0.1, 0.5, 1.0, 2.5; got 0.4"),
         ({"x": "step"}, TypeError, "x must be a widgets.Axis; got str"),
