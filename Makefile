@@ -1,4 +1,4 @@
-# make book | test | check | notebooks [ONLY=path] | serve | lab | pdf | links | bench | clean     (README.md says what each installs)
+# make book | test | check | notebooks [ONLY=path] | serve | lab | course | grade HANDED_IN=folder | pdf | links | bench | clean     (README.md says what each installs)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,9 +6,10 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 EXTRA = $(shell $(PYTHON) -c "import sys, tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 	print(*[repr(r) for e in sys.argv[1:] for r in p['optional-dependencies'][e]])" $(1))
 ONLY ?=
+HANDED_IN ?=
 LAB ?=
 
-.PHONY: help book test check notebooks serve as_somebody lab pdf links bench clean
+.PHONY: help book test check notebooks serve as_somebody lab course grade pdf links bench clean
 help:
 	@head -1 Makefile
 
@@ -61,6 +62,14 @@ as_somebody:
 lab: as_somebody $(VENV)/lab
 	@[ -f $(VENV)/test ] || echo "The chapters on TensorFlow and Transformers (6.2 to 6.4) need more: $(BIN)/pip install -c constraints.txt -e '.[tools]' (2.3 GB)"
 	$(BIN)/python -m jupyter lab $(LAB) --config=book/_tools/lab.py book
+
+course: book
+	$(BIN)/python book/_tools/course.py
+
+grade: $(VENV)/lab
+	@[ -n "$(HANDED_IN)" ] || { echo "Say which folder: make grade HANDED_IN=folder"; exit 1; }
+	@[ -d _build/course ] || $(MAKE) --no-print-directory course
+	$(BIN)/python book/_tools/grade.py "$(HANDED_IN)"
 
 bench: $(VENV)/bench book
 	@failed=0; for race in sweep trainer recommend pages slow_line; do $(BIN)/python tests/benchmarks/$$race.py || failed=1; done; exit $$failed

@@ -85,5 +85,9 @@ def for_an_answer(cell: nbformat.NotebookNode, number: int) -> list[nbformat.Not
     say = f"# Your answer to exercise {number}: replace the dots, run this cell, then the next one."
     return [
         marked({**nbformat.v4.new_code_cell(f"{say}\n{stub}"), "id": f"{cell.id}-answer"}, number, "answer"),
-        marked({**nbformat.v4.new_code_cell(ast.unparse(line)), "id": f"{cell.id}-check"}, number, "check"),
+        marked(
+            {**nbformat.v4.new_code_cell(ast.get_source_segment(cell.source, line)), "id": f"{cell.id}-check"},
+            number,
+            "check",
+        ),
     ]

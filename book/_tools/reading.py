@@ -17,7 +17,14 @@ CHINESE = re.compile(r"\(([^)]*[\u4e00-\u9fff][^)]*)\)")
 BLOCKS = (nodes.paragraph, nodes.caption)
 PASSED_OVER = {"Exercises", "References", "Your prediction", "Common mistakes"}
 SHOWN = 3
-SUBPACKAGES = ("gdlib._plateau", "gdlib.training", "gdlib.choosing", "gdlib.drawing", "gdlib.widgets")
+SUBPACKAGES = (
+    "gdlib._plateau",
+    "gdlib.training",
+    "gdlib.choosing",
+    "gdlib.drawing",
+    "gdlib.widgets",
+    "gdlib.exercises",
+)
 
 
 def entries(doctree: nodes.document) -> Iterator[tuple[list[nodes.term], nodes.definition]]:
@@ -109,6 +116,8 @@ def public(home: str, name: str) -> str:
         return "gdlib.plots" if parts[1] == "drawing" else "gdlib.widgets"
     if parts[1] == "_plateau":
         return "gdlib.schedules"
+    if parts[1] == "exercises":
+        return "gdlib.exercises"
     if name in gdlib.__all__:
         return "gdlib"
     return ".".join(
