@@ -7,6 +7,8 @@ from typing import Any
 
 def number(name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
     """``value`` as a finite float with ``low <= value <= high``."""
+    if type(value) is float and low <= value <= high and math.isfinite(value):  # each step asks: the common case first
+        return value
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number; got {value!r}")
     if not math.isfinite(value) or not low <= value <= high:
@@ -35,6 +37,8 @@ def share(name: str, value: Any) -> float:
 
 def whole(name: str, value: Any, low: int = 1) -> int:
     """``value`` as an int of at least ``low``."""
+    if type(value) is int and value >= low:
+        return value
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be a whole number; got {value!r}")
     if value < low:

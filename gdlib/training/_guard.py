@@ -6,7 +6,6 @@ The parameters need no copy: whether loss and gradients are finite is decided be
 
 import math
 from collections import deque
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -98,8 +97,9 @@ class Guard:
             Divergence: if one of them is not finite; late, for an earlier step, on a GPU.
         """
         if self.trainer._scaler is None:  # which looks for itself, and skips what is not finite
-            self._look_for_large(gradients, self.room(lr))
+            self._look_for_large(gradients, lr)
         if self.late:
+            loss = loss.detach()
             self.found += ~loss.isfinite()
             self._send(index, lr, loss)
             return loss
@@ -112,24 +112,16 @@ class Guard:
             raise Divergence(index, lr, value, "gradient")
         return value
 
-    def _look_for_large(self, gradients: list[Tensor], room: int) -> None:
-        """Note whether a gradient, times 2 to the power of ``room``, is not finite."""
-        alike: dict[tuple, list[Tensor]] = {}
-        for gradient in gradients:
-            local = distributed.local(gradient) if self.many else gradient
-            if local.is_sparse:
-                local = local._values()
-            if local.is_complex():
-                local = torch.view_as_real(local)
-            alike.setdefault((local.get_device(), local.dtype), []).append(local)
-        for group in alike.values():
-            device = group[0].device
-            torch._amp_foreach_non_finite_check_and_unscale_(group, self.found, _power_of_two(room, device))
-            if room:
-                torch._amp_foreach_non_finite_check_and_unscale_(group, self.found, _power_of_two(-room, device))
+    def _look_for_large(self, gradients: list[Tensor], lr: float) -> None:
+        """Note whether a gradient, times the power of two that the update needs above it, is not finite."""
+        self.room(lr)
+        if self.many or not all(g.layout is torch.strided and not g.is_complex() for g in gradients):
+            gradients = [_dense(g) for g in gradients]
+        for scale in self.scales:
+            torch._amp_foreach_non_finite_check_and_unscale_(gradients, self.found, scale)
 
     def _send(self, index: int, lr: float, loss: Tensor) -> None:
-        self.host[index % len(self.host)].copy_(torch.stack([loss.detach().float(), self.found]), non_blocking=True)
+        self.host[index % len(self.host)].copy_(torch.stack([loss.float(), self.found]), non_blocking=True)
         event = torch.cuda.Event()
         event.record()
         seen = [dict(vars(plateau)) for plateau in self.trainer._plateaus]
@@ -137,13 +129,16 @@ class Guard:
         if len(self.waiting) > self.LAG:
             self._read()
 
-    def room(self, lr: float) -> int:
-        """How many powers of two above the gradients are looked at, for an update with this rate to be finite where they are."""
+    def room(self, lr: float) -> None:
+        """Settle how many powers of two above the gradients are looked at, for an update with this rate to be finite where they are."""
         groups = self.trainer.optimizer.param_groups
-        rates = tuple([group["lr"] if math.isnan(lr) else lr * group.get("lr_scale", 1.0) for group in groups])
+        rates = [group["lr"] if math.isnan(lr) else lr * group.get("lr_scale", 1.0) for group in groups]
         if rates != self.rates:
             self.rates, self.headroom = rates, headroom(self.trainer.optimizer, rates)
-        return self.headroom or 0
+            powers = (
+                [self.headroom, -self.headroom] if self.headroom else [0]
+            )  # up and down again, which changes no digit
+            self.scales = [torch.tensor(2.0**power, device=self.found.device) for power in powers]
 
     def settle(self) -> None:
         """Read all losses that are still under way.
@@ -173,13 +168,14 @@ class Guard:
         self.undo()
 
 
-@cache
-def _power_of_two(exponent: int, device: torch.device) -> Tensor:
-    """A scale that changes no digit of what it multiplies."""
-    return torch.tensor(2.0**exponent, device=device)
+def _dense(gradient: Tensor) -> Tensor:
+    """The numbers of a sparse, complex or distributed gradient, as real ones."""
+    local = distributed.local(gradient)
+    local = local._values() if local.is_sparse else local
+    return torch.view_as_real(local) if local.is_complex() else local
 
 
-def headroom(optimizer: torch.optim.Optimizer, rates: tuple[float, ...]) -> int | None:
+def headroom(optimizer: torch.optim.Optimizer, rates: list[float]) -> int | None:
     """How many powers of two an update needs above the gradient; ``None`` where nobody knows.
 
     SGD multiplies by the rate and, with momentum, adds many up; the others square.

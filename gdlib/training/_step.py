@@ -15,7 +15,7 @@ from gdlib.training._guard import Guard
 from gdlib.training._history import Step
 from gdlib.training._interrupts import Uninterrupted, protect
 from gdlib.training._objective import nothing, unlabelled
-from gdlib.training._trained import held
+from gdlib.training._trained import held, update
 
 if TYPE_CHECKING:
     from gdlib.training._trainer import Trainer
@@ -83,7 +83,7 @@ def _at_once(trainer: "Trainer", size: int) -> Tensor:
         if count is not None:
             loss = loss / _at_least_one(count)
     (trainer._scaler.scale(loss) if trainer._scaler else loss).backward()
-    return loss.detach()
+    return loss
 
 
 def _in_parts(trainer: "Trainer", size: int, parts: list[tuple[slice, float]]) -> Tensor:
@@ -148,7 +148,7 @@ def _update(trainer: "Trainer", guard: Guard, index: int, lr: float, loss: Any) 
         trainer._scaler.step(optimizer)
         trainer._scaler.update()
     elif guard.headroom is not None:
-        optimizer.step()
+        update(optimizer)
     else:
         _update_or_not(optimizer, index, lr, loss)
 

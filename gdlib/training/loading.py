@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, Sampler, TensorDataset, default_collate
 
-from gdlib.data import Dataset, as_dataset, as_tensor, batch_indices, leaves, tree_map
+from gdlib.data import Dataset, as_dataset, as_tensor, batch_indices, epoch_order, leaves, tree_map
 from gdlib.training._seeded import Endless, Seeded
 
 Place = tuple[int, int, slice]
@@ -95,10 +95,15 @@ class Tensors:
                     *(tree_map(lambda leaf: leaf.pin_memory(), side) for side in (data.inputs, data.targets))
                 )
         self.inputs, self.targets, self.length, self.device = data.inputs, data.targets, len(data), device
+        self.present = self.order = None  # seed and number of the present pass, and its order
 
     def batch(self, seed: int, samples_seen: int, batch_size: int, part: slice) -> Batch:
-        rows = batch_indices(self.length, samples_seen, batch_size, seed, self.where)
-        return self._gather(rows[part] if part.stop - part.start < batch_size else rows)
+        epoch, begin = divmod(samples_seen, self.length)
+        if begin + batch_size > self.length:
+            return self._gather(batch_indices(self.length, samples_seen, batch_size, seed, self.where)[part])
+        if self.present != (seed, epoch):
+            self.present, self.order = (seed, epoch), epoch_order(self.length, epoch, seed, self.where)
+        return self._gather(self.order[begin + part.start : begin + part.stop])
 
     def in_order(self, size: int, part: slice = slice(None)) -> Iterator[tuple[Batch, int]]:
         """One pass over the samples ``part`` in their own order, ``size`` at a time, each with its number of samples."""
@@ -106,14 +111,18 @@ class Tensors:
             yield self._gather(torch.arange(start, stop, device=self.where)), stop - start
 
     def _gather(self, rows: torch.Tensor) -> Batch:
-        def picked(side: Any) -> Any:
-            if isinstance(side, torch.Tensor):
-                return side.index_select(0, rows)
-            return tree_map(lambda leaf: leaf.index_select(0, rows) if isinstance(leaf, torch.Tensor) else as_tensor(leaf[rows.numpy()]), side)  # fmt: skip
-
-        inputs = picked(self.inputs)
-        targets = inputs if self.whole else picked(self.targets)
+        inputs = _picked(self.inputs, rows)
+        targets = inputs if self.whole else _picked(self.targets, rows)
         return _moved(inputs, targets, self.device) if self.where != self.device else Batch(inputs, targets)
+
+
+def _picked(side: Any, rows: torch.Tensor) -> Any:
+    if isinstance(side, torch.Tensor):
+        return side.index_select(0, rows)
+    return tree_map(
+        lambda leaf: leaf.index_select(0, rows) if isinstance(leaf, torch.Tensor) else as_tensor(leaf[rows.numpy()]),
+        side,
+    )
 
 
 class Items:
