@@ -28,6 +28,24 @@ def set_host_generators(state: dict[str, Any]) -> None:
     random.setstate((python["version"], tuple(python["words"].tolist()), python["gauss"]))
 
 
+def check_generators(name: str, state: Any, device: torch.device) -> None:
+    """Raise a ``ValueError`` that calls it ``name`` where a state is not one that the generators here would take."""
+    try:
+        torch.Generator().set_state(state["torch"])
+        if device.type in state and device.type != "cpu":
+            torch.Generator(device).set_state(state[device.type])
+        version, words, gauss = (state["python"][part] for part in ("version", "words", "gauss"))
+        random.Random().setstate((version, tuple(words.tolist()), gauss))
+        numpy = state["numpy"]
+        key = numpy["key"].numpy().astype(np.uint32)
+        np.random.RandomState().set_state(("MT19937", key, numpy["pos"], numpy["has_gauss"], numpy["gauss"]))
+        numbers = torch.cat([words[:-1], numpy["key"]])
+        if not (numbers.min() >= 0 and numbers.max() < 2**32 and 0 <= numpy["pos"] <= 624):  # which neither looks at
+            raise ValueError("a number is out of its range")
+    except Exception as error:  # each generator refuses in another way
+        raise ValueError(f"{name} must hold states of generators; torch, NumPy or Python says: {error!r}") from error
+
+
 def same_generators(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two such states are the same."""
     return all(

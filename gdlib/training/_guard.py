@@ -48,10 +48,10 @@ class Guard:
         self.buffers: list[Tensor] = []
         self.kept = [distributed.local(owner[name]).detach().clone() for owner, name in self.places]
         self.several, self.learnt = True, False  # which generators the steps draw from; not known before the first
-        self.found = torch.zeros((), device=device)
+        self.found = torch.zeros((), device=device, dtype=torch.float32)
         self.many, self.rates, self.headroom = distributed.size() > 1, None, None
         if self.late:
-            self.host = torch.empty(self.LAG + 1, 2, pin_memory=True)
+            self.host = torch.empty(self.LAG + 1, 2, pin_memory=True, dtype=torch.float32)
             self.waiting: deque[tuple[int, int, float, Any, list[dict], torch.cuda.Event]] = deque()
 
     def begin(self) -> None:
@@ -96,8 +96,9 @@ class Guard:
         Raises:
             Divergence: if one of them is not finite; late, for an earlier step, on a GPU.
         """
+        self.room(lr)
         if self.trainer._scaler is None:  # which looks for itself, and skips what is not finite
-            self._look_for_large(gradients, lr)
+            self._look_for_large(gradients)
         if self.late:
             loss = loss.detach()
             self.found += ~loss.isfinite()
@@ -112,9 +113,8 @@ class Guard:
             raise Divergence(index, lr, value, "gradient")
         return value
 
-    def _look_for_large(self, gradients: list[Tensor], lr: float) -> None:
+    def _look_for_large(self, gradients: list[Tensor]) -> None:
         """Note whether a gradient, times the power of two that the update needs above it, is not finite."""
-        self.room(lr)
         if self.many or not all(g.layout is torch.strided and not g.is_complex() for g in gradients):
             gradients = [_dense(g) for g in gradients]
         for scale in self.scales:
@@ -130,15 +130,18 @@ class Guard:
             self._read()
 
     def room(self, lr: float) -> None:
-        """Settle how many powers of two above the gradients are looked at, for an update with this rate to be finite where they are."""
+        """Settle the groups' rates, and how many powers of two above the gradients are looked at, for an update with these rates to be
+        finite where they are."""
         groups = self.trainer.optimizer.param_groups
+        if self.trainer._written and not math.isnan(lr):
+            self.trainer.warn_of_other_rates()
         rates = [group["lr"] if math.isnan(lr) else lr * group.get("lr_scale", 1.0) for group in groups]
         if rates != self.rates:
             self.rates, self.headroom = rates, headroom(self.trainer.optimizer, rates)
             powers = (
                 [self.headroom, -self.headroom] if self.headroom else [0]
             )  # up and down again, which changes no digit
-            self.scales = [torch.tensor(2.0**power, device=self.found.device) for power in powers]
+            self.scales = [self.found.new_tensor(2.0**power) for power in powers]
 
     def settle(self) -> None:
         """Read all losses that are still under way.

@@ -8,6 +8,7 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any, NamedTuple
 
 import torch
@@ -34,7 +35,8 @@ class Objective:
     def __init__(self, model: nn.Module, loss_fn: Callable | None):
         self.model, self.loss_fn = model, loss_fn
         self.whole: bool | None = None  # whether inputs that are several go in as one argument; not known yet
-        self.fits, self.warned = False, False
+        self.fits: set[bool] = set()  # with a gradient and without: whether the first batch has been looked at
+        self.warned = False
 
     def outputs(self, forward: Callable, inputs: Any) -> Any:
         """``forward(inputs)``, ``forward(*inputs)`` or ``forward(**inputs)``, as the model's signature has it."""
@@ -48,7 +50,7 @@ class Objective:
 
     def __call__(self, forward: Callable, batch: Batch) -> tuple[Any, Value]:
         """Outputs and loss; the first time with an error in the caller's terms where model, data and loss do not fit together."""
-        if self.fits:
+        if torch.is_grad_enabled() in self.fits:
             return self._judge(forward, batch)
         try:
             with warnings.catch_warnings(record=True) as heard:  # what is refused below needs no warning beside it
@@ -61,7 +63,7 @@ class Objective:
         self._check(outputs, batch.targets, value)
         for one in heard:
             warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
-        self.fits = True
+        self.fits.add(torch.is_grad_enabled())
         return outputs, value
 
     def _judge(self, forward: Callable, batch: Batch) -> tuple[Any, Value]:
@@ -75,10 +77,19 @@ class Objective:
         return outputs, Value(*value) if isinstance(value, tuple) and len(value) == 2 else Value(value, None)
 
     def _check(self, outputs: Any, targets: Any, value: Value) -> None:
-        if not isinstance(value.total, Tensor) or value.total.ndim:
-            got = _describe(value.total) if isinstance(value.total, Tensor) else type(value.total).__name__
+        if not isinstance(value.total, Tensor) or value.total.ndim or not value.total.is_floating_point():
             raise ValueError(
-                f"loss_fn must return a scalar tensor, the mean over the batch, or such a sum with its count; got {got}"
+                "loss_fn must return a scalar tensor of floating point, the mean over the batch, or such a sum with its count;"
+                f" got {_describe(value.total)}"
+            )
+        if not isinstance(value.count, (Tensor, Real, type(None))) or (
+            isinstance(value.count, Tensor) and (value.count.numel() != 1 or value.count.is_complex())
+        ):
+            raise ValueError(f"loss_fn must return a number as the count of its sum; got {_describe(value.count)}")
+        if torch.is_grad_enabled() and not value.total.requires_grad:
+            raise ValueError(
+                "loss_fn must return a loss that depends on a parameter that is trained; got one without a gradient"
+                " (is it detached, made of NumPy's numbers, or is the model frozen?)"
             )
         self.refuse_spread(outputs, targets)
 
@@ -145,7 +156,8 @@ class Objective:
             return True
         finally:
             set_host_generators(before)
-        return math.isclose(whole.item(), mean, rel_tol=1e-3, abs_tol=1e-6) or math.isnan(whole.item())
+        rounding = max(1e-3, 4 * torch.finfo(whole.dtype).eps)
+        return math.isclose(whole.item(), mean, rel_tol=rounding, abs_tol=1e-6) or math.isnan(whole.item())
 
 
 def unlabelled(targets: Any) -> bool:

@@ -10,15 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_with_path
 
+from gdlib import _check
 from gdlib.data import tree_map
 from gdlib.training import distributed
-from gdlib.training._generators import generators, set_generators
+from gdlib.training._generators import check_generators, generators, set_generators
 from gdlib.training._trained import held
 
 if TYPE_CHECKING:
     from gdlib.training._trainer import Trainer
 
-FORMAT = 3
+FORMAT = 4
 
 
 def capture(trainer: "Trainer") -> dict[str, Any]:
@@ -35,6 +36,7 @@ def capture(trainer: "Trainer") -> dict[str, Any]:
         "loss_buffers": _unsaved_buffers(trainer._loss_module) if trainer._loss_module else None,
         "optimizer": trainer.optimizer.state_dict(),
         "optimizer_class": type(trainer.optimizer).__name__,
+        "parameters": _names(trainer),
         "frozen": [i for i, p in enumerate(trainer.parameters()) if not p.requires_grad],
         "steps_done": trainer.steps_done,
         "samples_seen": trainer.samples_seen,
@@ -59,6 +61,13 @@ def restore(trainer: "Trainer", state: dict[str, Any], name: str = "state") -> N
     if not isinstance(state, Mapping) or state.get("format") != FORMAT:
         raise ValueError(f"{name} must be what Trainer.state_dict gave, or hold it; got something else")
     _check_fit(trainer, state, name)
+    own = state["generators"][distributed.rank() % len(state["generators"])]
+    check_generators(name, own, trainer.device)
+    for key, packed in state["extra"].items():
+        try:
+            trainer.extra[key] = _unpack(packed, trainer.extra.get(key))
+        except Exception as error:  # the reader's own
+            raise ValueError(f"extra[{key!r}] did not take what {name} holds for it: {error!r}") from error
     parts = {
         part: tree_map_with_path(lambda at, value, part=part: layout(trainer, (part, *at), value), state[part])
         for part in ("model", "optimizer")
@@ -77,13 +86,12 @@ def restore(trainer: "Trainer", state: dict[str, Any], name: str = "state") -> N
     trainer.steps_done, trainer.samples_seen, trainer.seed = state["steps_done"], state["samples_seen"], state["seed"]
     trainer.micro_batch_size = trainer.micro_batch_size or state["micro_batch_size"]
     trainer._lr_factor, trainer._first_loss = state["lr_factor"], state["first_loss"]
-    set_generators(state["generators"][distributed.rank() % len(state["generators"])], trainer.device)
+    trainer._written = None
+    set_generators(own, trainer.device)
     for plateau, seen in zip(trainer._plateaus, state["plateaus"]):
         plateau.load_state_dict(seen)
     if trainer._scaler and state["scaler"]:
         trainer._scaler.load_state_dict(state["scaler"])
-    for key, packed in state["extra"].items():
-        trainer.extra[key] = _unpack(packed, trainer.extra.get(key))
 
 
 def layout(trainer: "Trainer", at: tuple, value: Any) -> Any:
@@ -191,6 +199,10 @@ def _plain(name: str, value: Any) -> Any:
 
 def _check_fit(trainer: "Trainer", state: dict[str, Any], name: str) -> None:
     """Raise a ``ValueError`` that names the first thing in which a state and a trainer differ."""
+    if missing := sorted(capture(trainer).keys() - state.keys()):
+        raise ValueError(f"{name} must hold all that Trainer.state_dict gives; {', '.join(missing)} is missing")
+    for counter in ("steps_done", "samples_seen", "seed"):
+        _check.whole(f"{counter} of {name}", state[counter], low=0)
     modules = {"model": trainer.model, "loss": trainer._loss_module}
     for what, module in modules.items():
         theirs, mine = _tensor_shapes(state[what] or {}), _tensor_shapes(module.state_dict() if module else {})
@@ -211,9 +223,51 @@ def _check_fit(trainer: "Trainer", state: dict[str, Any], name: str) -> None:
     groups = [len(group["params"]) for group in trainer.optimizer.param_groups]
     if (found := [len(group["params"]) for group in state["optimizer"]["param_groups"]]) != groups:
         raise ValueError(f"{name} must be of this optimizer, with groups of {groups}; it has {found}")
+    if unlike := [pair for pair in zip(state["parameters"], _names(trainer)) if pair[0] != pair[1]]:
+        raise ValueError(
+            f"{name} must be of an optimizer that holds the parameters in this order: where it has {unlike[0][0]!r}, this one has"
+            f" {unlike[0][1]!r} ({len(unlike)} differ)"
+        )
+    _check_optimizer(trainer, state["optimizer"]["state"], name)
     for key, packed in state["extra"].items():
         if "value" not in packed and trainer.extra.get(key) is None:
             raise ValueError(f"extra must hold {key!r}, made as in the run that was saved, before {name} can be loaded")
+
+
+def _check_optimizer(trainer: "Trainer", states: Mapping[int, Mapping[str, Any]], name: str) -> None:
+    """Raise a ``ValueError`` where torch's own optimizer would be handed a moment of another shape than its parameter's."""
+    kind, parameters = type(trainer.optimizer), held(trainer.optimizer)
+    if not kind.__module__.startswith("torch.optim") or kind.__name__ == "Adafactor":  # which keeps rows and columns
+        return
+    for i, own in states.items():
+        for what, value in own.items():
+            if isinstance(value, Tensor) and value.ndim and value.shape != parameters[i].shape:
+                raise ValueError(
+                    f"{name} must be of this optimizer; {what} of {_names(trainer)[i]!r} is {tuple(value.shape)}, the parameter"
+                    f" {tuple(parameters[i].shape)}"
+                )
+
+
+def _names(trainer: "Trainer") -> list[str]:
+    """The names of the parameters that the optimizer holds, in its order; "" for one that is neither the model's nor the loss's."""
+    named = [*trainer.model.named_parameters()]
+    if trainer._loss_module:
+        named += [(f"loss.{name}", p) for name, p in trainer._loss_module.named_parameters()]
+    names = {p: name for name, p in reversed(named)}
+    return [names.get(p, "") for p in held(trainer.optimizer)]
+
+
+def settings_that_differ(trainer: "Trainer", state: dict[str, Any]) -> list[str]:
+    """The optimizer's settings that a state brings and that are not those of this trainer, each as a sentence."""
+    own = () if trainer._lr is None else ("lr",)  # a schedule writes it anyway
+    leave = {"params", "initial_lr", "foreach", "fused", "capturable", "differentiable", *own}
+    found = []
+    for here, there in zip(trainer.optimizer.param_groups, state["optimizer"]["param_groups"]):
+        for name in there.keys() - leave:
+            scheduled = name == "lr" and "initial_lr" in there
+            if not scheduled and name in here and there[name] != here[name]:
+                found.append(f"{name}={there[name]!r}, not {here[name]!r}")
+    return sorted(set(found))
 
 
 def _tensor_shapes(state: Mapping[str, Any]) -> dict[str, tuple]:

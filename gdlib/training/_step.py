@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import Tensor
 
 from gdlib import _check
 from gdlib.training import distributed
@@ -15,7 +15,7 @@ from gdlib.training._guard import Guard
 from gdlib.training._history import Step
 from gdlib.training._interrupts import Uninterrupted, protect
 from gdlib.training._objective import nothing, unlabelled
-from gdlib.training._trained import held, update
+from gdlib.training._trained import clip, held, update
 
 if TYPE_CHECKING:
     from gdlib.training._trainer import Trainer
@@ -36,13 +36,13 @@ def take(trainer: "Trainer", guard: Guard) -> Step:
             guard.learn()
         if trainer._scaler:
             trainer._scaler.unscale_(optimizer)
-        parameters = held(optimizer)
-        loss = guard.look(index, lr, loss, [p.grad for p in parameters if p.grad is not None])
-        norm = None if trainer.clip_norm is None else nn.utils.clip_grad_norm_(parameters, trainer.clip_norm)
+        loss = guard.look(index, lr, loss, [p.grad for p in held(optimizer) if p.grad is not None])
+        norm = None if trainer.clip_norm is None else clip(optimizer, trainer.clip_norm)
         with Uninterrupted():
             if schedule is not None:
-                for group in optimizer.param_groups:
-                    group["lr"] = lr * group.get("lr_scale", 1.0)
+                for group, rate in zip(optimizer.param_groups, guard.rates):
+                    group["lr"] = rate
+                trainer._written = guard.rates
             _update(trainer, guard, index, lr, loss)
             trainer.steps_done, trainer.samples_seen = index + 1, trainer.samples_seen + size
             trainer._first_loss = loss if index == 0 else trainer._first_loss

@@ -47,6 +47,33 @@ def held(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
+def gradients(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    """The gradients of what an optimizer holds; of a sparse one the numbers in it, each once, which share its memory."""
+    found = []
+    for p in held(optimizer):
+        if p.grad is not None and p.grad.is_sparse:
+            p.grad = p.grad.coalesce()
+            found.append(p.grad._values())
+        elif p.grad is not None:
+            found.append(p.grad)
+    return found
+
+
+@torch.no_grad()
+def clip(optimizer: torch.optim.Optimizer, most: float) -> torch.Tensor:
+    """The norm of the gradients, which are scaled down to ``most`` where it is larger, as ``torch.nn.utils.clip_grad_norm_`` does,
+    which knows no sparse ones."""
+    parameters = held(optimizer)
+    if not any(p.grad is not None and p.grad.is_sparse for p in parameters):
+        return nn.utils.clip_grad_norm_(parameters, most)
+    numbers = gradients(optimizer)
+    norm = nn.utils.get_total_norm(numbers)
+    scale = torch.clamp(most / (norm + 1e-6), max=1.0)
+    for gradient in numbers:
+        gradient.mul_(scale)
+    return norm
+
+
 def as_optimizer(optimizer: Any, parameters: list[nn.Parameter], device: torch.device) -> torch.optim.Optimizer:
     wanted = "a function from the parameters to a torch.optim.Optimizer, or such an optimizer"
     if not isinstance(optimizer, torch.optim.Optimizer):

@@ -25,7 +25,8 @@ from gdlib.training._history import History, Step
 from gdlib.training._interrupts import protect, release
 from gdlib.training._objective import Objective
 from gdlib.training._step import take
-from gdlib.training._trained import as_optimizer, brings_its_rate, held, module_of, trainable
+from gdlib.training._trained import as_optimizer, brings_its_rate, gradients, held, module_of, trainable
+from gdlib.training.checkpoint import place
 
 DEFAULT_LR = 0.1
 RETRY = 1 / 3  # of the rate, after a divergence
@@ -112,6 +113,8 @@ class Trainer:
             raise TypeError(f"loss_fn must be a function of (outputs, targets), or None; got {loss_fn!r}")
         if not isinstance(compile, (bool, str)):
             raise TypeError(f"compile must be True, False or the name of a backend; got {compile!r}")
+        if isinstance(compile, str):
+            _check.one_of("compile", compile, torch.compiler.list_backends(exclude_tags=()))
         if collate_fn is not None and not callable(collate_fn):
             raise TypeError(f"collate_fn must be a function of a list of samples; got {collate_fn!r}")
         self._lr_factor, self._lr, self._batch_size = 1.0, None, None
@@ -152,7 +155,9 @@ class Trainer:
         self._history: History | None = None
         self._guard: Guard | None = None
         self._running = False
-        self._ahead_of_plan, self._evaluated = 0, (None, None)
+        self._ahead_of_plan, self._evaluated = 0, (..., None)
+        self._written: list[float] | None = None  # the groups' rates, as the last step wrote them
+        self._warned_of_rates = False
 
     # What may be assigned
 
@@ -254,7 +259,7 @@ class Trainer:
         every = _check.whole("every", every)
         if _check.whole("retries", retries, low=0) and checkpoint is None:
             raise ValueError("checkpoint must be given, for retries to go back to")
-        path = None if checkpoint is None else Path(checkpoint)
+        path = None if checkpoint is None else place(checkpoint)
         return self._run(end, path, every, retries, history)
 
     def _end(self, steps: int | None, until: int | None) -> int:
@@ -347,9 +352,20 @@ class Trainer:
             if plateau.watch in values:
                 plateau.observe(values[plateau.watch])
 
+    def warn_of_other_rates(self) -> None:
+        """Warn, once, where a group's rate is not what the last step wrote there."""
+        for group, written in zip(self.optimizer.param_groups, self._written):
+            if group["lr"] != written and not self._warned_of_rates:
+                self._warned_of_rates = True
+                warnings.warn(
+                    f"something else has set the optimizer's lr to {group['lr']:g} (a scheduler of torch's?); trainer.lr writes over"
+                    " it at each step. Pass lr=None to leave the rate to the optimizer, or the schedule as lr",
+                    stacklevel=6,
+                )
+
     def gradient_norm(self) -> Tensor:
         """Norm of the gradient that the last step used, over all that the optimizer holds."""
-        return nn.utils.get_total_norm([p.grad for p in held(self.optimizer) if p.grad is not None])
+        return nn.utils.get_total_norm(gradients(self.optimizer))
 
     def fit(
         self,
@@ -389,7 +405,8 @@ class Trainer:
 
         Args:
             data: what `Trainer` takes; an iterable is read once.
-            metrics: from a name to a function of all outputs and all targets, on the CPU, such as ``{"f1": f1}``.
+            metrics: from a name to a function of all outputs and all targets, on the CPU, such as ``{"f1": f1}``. One called
+                "accuracy" takes the place of the trainer's own; "loss" is taken.
             batch_size: samples at a time; ``None`` takes as many as a training step does, or more where they are small.
             model: judged in place of the trainer's own, such as an average of its weights.
 
@@ -402,6 +419,8 @@ class Trainer:
             raise TypeError(f"model must be a torch.nn.Module; got {type(model).__name__}")
         if metrics is not None and not (isinstance(metrics, Mapping) and all(map(callable, metrics.values()))):
             raise TypeError(f"metrics must be a dict from names to functions of (outputs, targets); got {metrics!r}")
+        if metrics and "loss" in metrics:
+            raise ValueError("metrics must leave the name 'loss' to the loss itself; call it otherwise")
         if self._evaluated[0] is not data:  # what was checked and moved once need not be again
             self._evaluated = (data, loading.source(data, self.device, self._workers, self._collate))
         return evaluate(self, self._evaluated[1], metrics or {}, batch_size, self.model if model is None else model)
@@ -448,7 +467,7 @@ class Trainer:
         gradients = [p.grad for p in parameters]
         kept = {name: getattr(self, name) for name in (
             "_lr", "_batch_size", "_plateaus", "_lr_factor", "_data", "_source", "_history", "_guard", "_ahead_of_plan",
-            "micro_batch_size", "clip_norm", "loss_fn", "_in_eval", "_frozen", "_running",
+            "_written", "micro_batch_size", "clip_norm", "loss_fn", "_in_eval", "_frozen", "_running",
         )}  # fmt: skip
         extra, frozen = dict(self.extra), set(self._frozen)
         modes = [(module, module.training) for part in self._parts for module in part.modules()]
@@ -475,6 +494,7 @@ class Trainer:
         Raises:
             TypeError: if something in the state could not be read back; nothing is written then.
             FileNotFoundError: if the folder of ``path`` does not exist.
+            ValueError: if ``path`` is something else than a file.
         """
         if self._guard is not None:
             self._guard.settle()
@@ -489,11 +509,15 @@ class Trainer:
             ValueError: if it is torn or does not fit this trainer's model, loss, optimizer or data; nothing is changed then.
         """
         state = checkpoint.read(path, partial(_state.layout, self))
+        fresh = self.steps_done == 0
         if not isinstance(state, dict) or "format" not in state:
             raise ValueError(
                 f"path must name a checkpoint of Trainer.save; got {str(path)!r}, which holds something else"
             )
+        differing = _state.settings_that_differ(self, state) if fresh else []
         _state.restore(self, state, f"path {str(path)!r}")
+        if differing and distributed.rank() == 0:
+            warnings.warn(f"the checkpoint's settings of the optimizer go on: {', '.join(differing)}", stacklevel=2)
         if state["history"] is not None:
             if self._history is None or not self._running:  # one that was handed out stays as it is
                 self._history = History()

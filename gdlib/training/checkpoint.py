@@ -10,6 +10,7 @@ import shutil
 import stat
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Callable
 from glob import escape
 from pathlib import Path
@@ -35,8 +36,9 @@ def write(path: str | Path, state: dict[str, Any]) -> None:
 
     Raises:
         FileNotFoundError: if the folder does not exist.
+        ValueError: if ``path`` is something else than a file: a folder, a device, links in a circle.
     """
-    path, shards = _in_a_folder(path), {}
+    path, shards = place(path), {}
 
     def put_aside(at: tuple, value: Any) -> Any:
         if not distributed.sharded(value):
@@ -80,12 +82,16 @@ def _mode(path: Path) -> int:
     return 0o666 & ~umask
 
 
-def _in_a_folder(path: str | Path) -> Path:
+def place(path: str | Path) -> Path:
+    """Where a checkpoint at ``path`` comes to lie, links followed, after making sure that a file can lie there."""
     if not (given := Path(path)).parent.is_dir():
         raise FileNotFoundError(f"path must lie in a folder that exists; got {str(path)!r}")
     real = Path(os.path.realpath(given))
     if not real.parent.is_dir():
         raise FileNotFoundError(f"path must lie in a folder that exists; {str(path)!r} is a link to {str(real)!r}")
+    if real.is_symlink() or (real.exists() and not real.is_file()):
+        kind = "a folder" if real.is_dir() else "links in a circle" if real.is_symlink() else "a device or a pipe"
+        raise ValueError(f"path must be a file, or not exist yet; got {str(path)!r}, which is {kind}")
     return real
 
 
@@ -119,6 +125,7 @@ def read(path: str | Path, layout: Callable[[tuple, Tensor], Tensor] | None = No
     if not path.is_file():
         raise FileNotFoundError(f"path must name a checkpoint that exists; got {str(path)!r}")
     try:
+        _check_sums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a different one for each way a file can be broken
         reason = f"{type(error).__name__}: {error}".splitlines()[0][:200]
@@ -139,6 +146,14 @@ def read(path: str | Path, layout: Callable[[tuple, Tensor], Tensor] | None = No
     state = tree_map_with_path(make_room, content)
     _read_shards(Path(os.path.realpath(path)).parent / folder, rooms)
     return state
+
+
+def _check_sums(path: Path) -> None:
+    """Compare what is in a file with the check sums that were written along, which ``torch.load`` does not."""
+    if zipfile.is_zipfile(path) and torch.serialization.get_crc32_options():
+        with zipfile.ZipFile(path) as file:
+            if spoilt := file.testzip():
+                raise ValueError(f"{spoilt} is not what was written")
 
 
 def _write_shards(path: Path, shards: dict[str, Tensor]) -> str:

@@ -56,6 +56,8 @@ def source(
     """
     if isinstance(data, DataLoader):
         raise TypeError("data must be samples, not batches: pass the DataLoader's dataset; got DataLoader")
+    if isinstance(data, (str, bytes)):
+        raise TypeError(f"data must hold samples; got {type(data).__name__} {data[:40]!r}")
     if isinstance(data, TensorDataset) and len(data.tensors) == 2:
         data = data.tensors
     if isinstance(data, Mapping):

@@ -4,6 +4,7 @@ import os
 import pickle
 import random
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gdlib import checkpoint
 
@@ -128,3 +131,33 @@ def test_what_a_killed_writer_left_is_cleared_away(tmp_path):
         (tmp_path / name).write_bytes(b"somebody else's")
     checkpoint.write(tmp_path / "run.pt", {"a": 1})
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*others, "run.pt"])
+
+
+def test_only_a_file_is_ever_replaced(tmp_path):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "to pipe").symlink_to("pipe")
+    for name, what in (
+        ("folder", "a folder"),
+        ("pipe", "a pipe"),
+        ("circle", "links in a circle"),
+        ("to pipe", "a pipe"),
+    ):
+        with pytest.raises(ValueError, match=f"path must be a file, or not exist yet.*{what}"):
+            checkpoint.write(tmp_path / name, {"a": 1})
+    assert sorted(os.listdir(tmp_path)) == ["circle", "folder", "pipe", "to pipe"]
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+@given(st.floats(0, 1, exclude_max=True))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_flipped_bit_among_the_numbers_is_noticed(tmp_path, where):
+    path, numbers = tmp_path / "x.pt", torch.arange(2000.0)
+    checkpoint.write(path, {"a": numbers})
+    content = bytearray(path.read_bytes())
+    begin = content.find(numbers.numpy().tobytes())
+    content[begin + int(where * numbers.nbytes)] ^= 4
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"path must name a whole checkpoint.*not what was written"):
+        checkpoint.read(path)

@@ -175,3 +175,13 @@ def test_evaluating_draws_nothing_and_puts_every_mode_back():
     assert [m.training for m in model.modules()] == modes
     assert torch.equal(rng, torch.get_rng_state())
     assert all(torch.equal(a, b) for a, b in zip(state.values(), model.state_dict().values()))
+
+
+def test_no_data_and_a_metric_with_the_losss_name_are_refused():
+    data = (torch.randn(20, 4), torch.randint(0, 3, (20,)))
+    trainer = trainer_of(nn.Linear(4, 3), data)
+    with pytest.raises(TypeError, match="data must"):
+        trainer.evaluate(None)
+    with pytest.raises(ValueError, match="metrics must leave the name 'loss'"):
+        trainer.evaluate(data, {"loss": lambda o, t: 7.0})
+    assert trainer.evaluate(data, {"accuracy": lambda o, t: 7.0})["accuracy"] == 7.0

@@ -208,3 +208,9 @@ def test_odd_arrays_are_taken():
         torch.set_default_dtype(torch.float32)
     with pytest.raises(ValueError, match="inputs must be finite"):
         data.Dataset(np.array([1 + 2j, np.nan]), [0, 1])
+
+
+@pytest.mark.parametrize("data", ["hello", b"abc"])
+def test_text_is_not_data(data):
+    with pytest.raises(TypeError, match="data must hold samples; got (str|bytes)"):
+        source(data, CPU)

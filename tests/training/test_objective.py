@@ -285,3 +285,46 @@ def test_errors_from_deep_inside_come_in_the_callers_terms():
     for inputs in ({"a": x, "b": x}, (x, x)):
         with pytest.raises(ValueError, match=r"model, data and loss_fn do not fit together: inputs [{(]"):
             Trainer(nn.Linear(3, 2), (inputs, y), F.cross_entropy, **CPU).fit(1)
+
+
+@pytest.mark.parametrize(
+    ("loss_fn", "match"),
+    [
+        (lambda o, t: F.mse_loss(o.detach(), t), "depends on a parameter that is trained"),
+        (lambda o, t: (o > t).sum(), "floating point.*int64"),
+        (lambda o, t: F.mse_loss(o, t) * 1j, "floating point.*complex64"),
+        (lambda o, t: F.mse_loss(o, t).item(), "floating point.*float"),
+        (lambda o, t: (F.mse_loss(o, t, reduction="sum"), "many"), "a number as the count.*str"),
+        (
+            lambda o, t: (F.mse_loss(o, t, reduction="sum"), torch.ones(len(t))),
+            r"a number as the count.*\(.*\) float32",
+        ),
+    ],
+)
+def test_a_loss_that_cannot_be_trained_is_refused_in_words(loss_fn, match):
+    trainer = Trainer(nn.Linear(4, 1), (torch.randn(20, 4), torch.randn(20, 1)), loss_fn, **CPU)
+    before = trainer.state_dict()
+    with pytest.raises(ValueError, match=match):
+        trainer.fit(1)
+    assert all(torch.equal(value, before["model"][name]) for name, value in trainer.model.state_dict().items())
+
+
+def test_a_loss_without_a_gradient_is_noticed_after_an_evaluation_too():
+    data = (torch.randn(20, 4), torch.randn(20, 1))
+    trainer = Trainer(nn.Linear(4, 1), data, lambda o, t: F.mse_loss(o.detach(), t), **CPU)
+    trainer.evaluate(data)
+    with pytest.raises(ValueError, match="depends on a parameter"):
+        trainer.fit(1)
+
+
+def test_rounding_of_bf16_is_not_taken_for_a_loss_that_does_not_add_up(recwarn):
+    torch.manual_seed(0)
+    data = (torch.randn(500, 8, dtype=torch.bfloat16), torch.randn(500, 1, dtype=torch.bfloat16))
+    for seed in range(5):
+        torch.manual_seed(seed)
+        trainer = Trainer(
+            nn.Linear(8, 1).bfloat16(), data, F.mse_loss, lr=0.01, batch_size=64, micro_batch_size=13, **CPU
+        )
+        trainer.fit(3)
+        trainer.evaluate(data, batch_size=37)
+    assert not [w for w in recwarn.list if "mean of its parts" in str(w.message)]

@@ -334,3 +334,85 @@ def test_any_order_of_events_ends_where_the_undisturbed_run_does(tmp_path_factor
             losses(calm, 3)
             states[at] = calm.state_dict()
         assert_same(trainer.state_dict(), states[at], event)
+
+
+# A state that is damaged, or of another run
+
+
+def adam(model=None, groups=None, **settings) -> Trainer:
+    torch.manual_seed(0)
+    model = model or nn.Sequential(nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 10))
+    optimizer = partial(torch.optim.AdamW, **settings) if groups is None else torch.optim.AdamW(groups(model), lr=1e-3)
+    return Trainer(model, split.train, cross_entropy, optimizer, lr=1e-3, batch_size=32)
+
+
+@pytest.mark.parametrize("key", sorted(adam().state_dict()))
+def test_a_state_that_lacks_something_changes_nothing(key):
+    trainer = adam()
+    trainer.fit(2)
+    state, before = trainer.state_dict(), trainer.state_dict()
+    trainer.fit(1)
+    after = trainer.state_dict()
+    del state[key]
+    with pytest.raises(ValueError, match=f"{key} is missing|state must be what Trainer.state_dict gave"):
+        trainer.load_state_dict(state)
+    assert_same(trainer.state_dict(), after)
+    trainer.load_state_dict(before)
+    assert trainer.steps_done == 2
+
+
+def damaged(state: dict, what: str) -> dict:
+    generators = state["generators"][0]
+    match what:
+        case "python":
+            generators["python"]["words"][3] = 2**40
+        case "torch":
+            generators["torch"] = generators["torch"][:-1]
+        case "numpy":
+            generators["numpy"]["pos"] = 10**6
+        case "moment":
+            state["optimizer"]["state"][0]["exp_avg"] = torch.zeros(3)
+        case "counter":
+            state["steps_done"] = -1
+        case "extra":
+            state["extra"]["average"]["state_dict"] = {"nonsense": torch.zeros(1)}
+    return state
+
+
+@pytest.mark.parametrize("what", ["python", "torch", "numpy", "moment", "counter", "extra"])
+def test_a_state_with_a_damaged_part_changes_nothing(what):
+    trainer = adam()
+    trainer.extra["average"] = nn.Linear(2, 2)
+    trainer.fit(2)
+    state = damaged(trainer.state_dict(), what)
+    trainer.fit(2)
+    before = trainer.state_dict()
+    with pytest.raises(ValueError, match="state|extra"):
+        trainer.load_state_dict(state)
+    assert_same(trainer.state_dict(), before)
+
+
+def test_moments_do_not_go_to_other_parameters_of_the_same_shape():
+    def in_order(*order):
+        return lambda model: [{"params": model[i].parameters()} for i in order]
+
+    twins = lambda: nn.Sequential(nn.Linear(64, 10), *(nn.Linear(10, 10) for _ in range(2)))  # noqa: E731
+    trainer = adam(twins(), in_order(1, 2, 0))
+    trainer.fit(2)
+    other = adam(twins(), in_order(2, 1, 0))
+    with pytest.raises(ValueError, match=r"parameters in this order: where it has '1.weight', this one has '2.weight'"):
+        other.load_state_dict(trainer.state_dict())
+    adam(twins(), in_order(1, 2, 0)).load_state_dict(trainer.state_dict())
+
+
+def test_settings_that_a_checkpoint_brings_are_named(tmp_path, recwarn):
+    trainer = adam(weight_decay=0.1, betas=(0.9, 0.95))
+    trainer.fit(2, checkpoint=tmp_path / "x.pt")
+    other = adam(weight_decay=0.01, betas=(0.9, 0.95))
+    with pytest.warns(UserWarning, match=r"settings of the optimizer go on: weight_decay=0.1, not 0.01$"):
+        other.fit(until=3, checkpoint=tmp_path / "x.pt")
+    recwarn.clear()
+    same = adam(weight_decay=0.1, betas=(0.9, 0.95))
+    same.lr = 0.7  # code, not state
+    same.fit(until=4, checkpoint=tmp_path / "x.pt")
+    assert not recwarn.list

@@ -589,3 +589,87 @@ def test_on_a_gpu_divergence_is_told_as_of_its_own_step(lr):
 def test_sixteen_bits_on_a_gpu(precision):
     losses = [run_of(100, device="cuda", precision=p)[0] for p in ("fp32", precision)]
     assert losses[0] == pytest.approx(losses[1], abs=0.05)
+
+
+# What others bring: schedulers, dtypes, sparse gradients
+
+
+def small(**options) -> Trainer:
+    torch.manual_seed(0)
+    return Trainer(
+        models.mlp(10, 16, 1), (torch.randn(200, 10), torch.randn(200, 1)), nn.functional.mse_loss, **options
+    )
+
+
+@pytest.mark.parametrize("by", ["scheduler", "hand"])
+def test_a_rate_that_something_else_sets_is_told_once(by):
+    trainer = small(lr=0.05)
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(trainer.optimizer, 0.5)
+
+    def train():
+        for step in trainer.run(5):
+            assert step.lr == 0.05
+            if by == "scheduler":
+                scheduler.step()
+            else:
+                trainer.optimizer.param_groups[0]["lr"] *= 0.5
+
+    with pytest.warns(UserWarning, match=r"something else has set the optimizer's lr to 0.025 .*lr=None") as told:
+        train()
+    assert len(told) == 1
+
+
+def test_a_rate_that_belongs_to_somebody_is_not_told(recwarn, tmp_path):
+    trainer = small(lr=None, optimizer=partial(torch.optim.SGD, lr=0.05))
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(trainer.optimizer, 0.5)
+    for _ in trainer.run(3):
+        scheduler.step()
+    assert trainer.optimizer.param_groups[0]["lr"] == 0.05 / 8
+    trainer = small(lr=schedules.cosine(0.1, 10))
+    trainer.fit(3)
+    trainer.lr = 0.3
+    trainer.fit(2)
+    trainer.save(tmp_path / "x.pt")
+    with trainer.scratch():
+        trainer.lr = 0.01
+        trainer.fit(2)
+    trainer.optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))], "lr": 7.0})
+    trainer.fit(2)
+    fresh = small(lr=0.7)
+    fresh.load(tmp_path / "x.pt")
+    fresh.fit(2)
+    assert [str(w.message) for w in recwarn.list if "something else" in str(w.message)] == []
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.AdamW])
+def test_float64_as_the_default_dtype(optimizer):
+    small(optimizer=optimizer, lr=0.01).fit(2)
+    torch.set_default_dtype(torch.float64)
+    try:
+        trainer = small(optimizer=optimizer, lr=0.01)
+        trainer.fit(3)
+        trainer.data = (torch.full((9, 10), 1e200), torch.zeros(9, 1))
+        with pytest.raises(Divergence):
+            trainer.fit(1)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_sparse_gradients_are_clipped_like_dense_ones():
+    x, y = torch.randint(0, 20, (64, 3)), torch.randn(64, 8)
+    found = []
+    for sparse in (True, False):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Embedding(20, 8, sparse=sparse), nn.Flatten(), nn.Linear(24, 8))
+        trainer = Trainer(model, (x, y), nn.functional.mse_loss, lr=0.1, batch_size=16, clip_norm=0.2)
+        history = trainer.fit(6)
+        free = Trainer(model, (x, y), nn.functional.mse_loss, lr=0.1, batch_size=16)
+        norms = [step.grad_norm for step in free.run(3)]
+        found.append((history["grad_norm"], norms, weights(model)))
+    for one, other in zip(*found):
+        assert torch.allclose(torch.as_tensor(one), torch.as_tensor(other), rtol=1e-5)
+
+
+def test_an_unknown_backend_is_refused_at_once():
+    with pytest.raises(ValueError, match="compile must be one of .*'inductor'.*got 'nonsense'"):
+        small(compile="nonsense")
