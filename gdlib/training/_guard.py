@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from gdlib.optim import headroom
 from gdlib.training import distributed
 from gdlib.training._divergence import Divergence
 from gdlib.training._generators import generators, same_generators, set_generators
@@ -19,9 +20,6 @@ from gdlib.training._state import own_generators
 
 if TYPE_CHECKING:
     from gdlib.training._trainer import Trainer
-
-SQUARED = 64
-"""Gradients of 2 to this power would overflow the squares that Adam keeps, in 32 bits."""
 
 
 class Guard:
@@ -176,23 +174,3 @@ def _dense(gradient: Tensor) -> Tensor:
     local = distributed.local(gradient)
     local = local._values() if local.is_sparse else local
     return torch.view_as_real(local) if local.is_complex() else local
-
-
-def headroom(optimizer: torch.optim.Optimizer, rates: list[float]) -> int | None:
-    """How many powers of two an update needs above the gradient; ``None`` where nobody knows.
-
-    SGD multiplies by the rate and, with momentum, adds many up; the others square.
-    """
-    known = type(optimizer).__module__.startswith(("torch.optim", "gdlib.optim"))
-    room = 0
-    for lr, group in zip(rates, optimizer.param_groups):
-        momentum = group.get("momentum") or 0.0
-        if (
-            not known
-            or lr * max(1.0, group.get("weight_decay") or 0.0) >= 2.0**50
-            or not group.get("eps", 1.0)
-            or momentum >= 1
-        ):
-            return None
-        room = max(room, math.ceil(math.log2(max(1.0, lr) / (1.0 - momentum))))
-    return room if type(optimizer).__name__ == "SGD" else SQUARED
