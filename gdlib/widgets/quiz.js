@@ -118,15 +118,38 @@ function drawCase(w, colors, { lines, healthy }, cured) {
   if (!w.room) nameCurves(context, colors, unnamed, 0, 0, w.list);
 }
 
-// What there is to say of the guess, and whether it was right.
-function verdict(w, s, c, open) {
-  if (s.guess === c.diagnosis) return [say("guess right", { diagnosis: c.diagnosis }), "", true];
-  if (s.guess) {
-    const hint = c.path[Math.min(s.shown, c.path.length - 1)][0];
-    return [say("guess wrong", { guess: s.guess }), open ? "" : say("look again", { hint }), false];
+// What there is to say of the answer, and whether it was right.
+function verdict(w, s, c) {
+  if (s.done === "solved") return [say("guess right", { diagnosis: c.diagnosis }), "", true];
+  if (s.done) return [say("told", { diagnosis: c.diagnosis }), "", true];
+  if (s.unchosen) return [say("choose first"), "", false];
+  if (s.wrong) {
+    const hint = c.path[Math.min(Math.ceil(s.shown / 2), c.path.length - 1)][0];
+    return [say("guess wrong", { guess: s.wrong }), say("look again", { hint }), false];
   }
-  const head = say("case of", { n: w.get("case") + 1, count: w.cases.length });
-  return [head, open ? "" : say("what is wrong"), true];
+  return [say("case of", { n: w.get("case") + 1, count: w.cases.length }), say("what is wrong"), true];
+}
+
+// How many are solved, how many of them at the first answer and without a question, and in how many answers.
+export function scoreOf(states) {
+  const solved = states.filter((s) => s.done === "solved");
+  return {
+    solved: solved.length,
+    clean: solved.filter((s) => s.guesses === 1 && s.shown === 0).length,
+    count: states.length,
+    guesses: states.reduce((sum, s) => sum + s.guesses, 0),
+  };
+}
+
+// The order in which a reader meets the cases: one keeps its place, the others are shuffled.
+export function shuffled(count, fixed, random = Math.random) {
+  const rest = Array.from({ length: count }, (_, k) => k).filter((k) => k !== fixed);
+  for (let k = rest.length - 1; k > 0; k--) {
+    const other = Math.floor(random() * (k + 1));
+    [rest[k], rest[other]] = [rest[other], rest[k]];
+  }
+  rest.splice(fixed, 0, fixed);
+  return rest;
 }
 
 function numbersOf(lines, after) {
@@ -149,78 +172,96 @@ function answerOf({ name, diagnosis, cure }) {
   ];
 }
 
+// The questions so far; the answer to the last may still be open. With the diagnosis all are answered.
+function pathOf(c, shown) {
+  return c.path
+    .slice(0, Math.ceil(shown / 2))
+    .map(([question, reply], k) =>
+      make("li", {}, make("b", {}, question), ...(2 * k + 2 <= shown ? [` ${reply}`] : [])),
+    );
+}
+
 function draw(w) {
   const colors = colorsOf(w.root);
   const [s, c] = [w.state(), w.here()];
-  const open = s.solved || s.guess === c.diagnosis || s.shown === c.path.length;
-  drawCase(w, colors, c, s.cured);
-  const [head, rest, good] = verdict(w, s, c, open);
-  const solved = w.states.filter((other) => other.solved).length;
-  const guesses = w.states.reduce((sum, other) => sum + other.guesses, 0);
-  w.tell(head, `${rest} ${say("score", { solved, count: w.cases.length, guesses })}`.trim(), good);
-  w.path.replaceChildren(
-    ...c.path.slice(0, s.shown).map(([question, reply]) => make("li", {}, make("b", {}, question), ` ${reply}`)),
-  );
+  const open = Boolean(s.done);
+  drawCase(w, colors, c, open && s.cured);
+  const [head, rest, good] = verdict(w, s, c);
+  const score = scoreOf(w.states);
+  w.tell(head, `${rest} ${say("score", score)}`.trim(), good);
+  w.task.textContent = c.task;
+  w.path.replaceChildren(...pathOf(c, open ? 2 * c.path.length : s.shown));
   w.answer.replaceChildren(...(open ? answerOf(c) : []));
-  w.menu.list.value = s.guess;
-  w.next.disabled = s.shown === c.path.length;
-  w.cure.disabled = !c.healthy;
+  w.menu.list.value = open ? c.diagnosis : s.choice;
+  for (const control of [w.menu.list, w.check, w.next]) control.disabled = open;
+  const asked = s.shown % 2 ? "Show its answer" : "Ask me a question";
+  w.next.textContent = say(s.shown < 2 * c.path.length ? asked : "Tell me what is wrong");
+  w.cure.hidden = !open || !c.healthy;
   w.cure.setAttribute("aria-pressed", String(s.cured));
+  w.onward.hidden = !open || w.states.every((other) => other.done);
   w.canvas.setAttribute("aria-label", `${c.lines.map(({ name }) => say(name)).join(say(", "))} / ${say("step")}`);
-  const healthy = s.cured && c.healthy ? numbersOf(c.healthy, true) : [];
+  const healthy = open && s.cured && c.healthy ? numbersOf(c.healthy, true) : [];
   w.numbers.replaceChildren(...numbersOf(c.lines, false), ...healthy);
-  Object.assign(w.root.dataset, { case: w.get("case"), open, solved });
+  Object.assign(w.root.dataset, { case: w.order[w.get("case")], open, solved: score.solved });
 }
 
-// The menu of diagnoses and the buttons: what was guessed and shown stays in the page.
+// The menu of diagnoses and the buttons. Each act changes the state of the case that is shown.
 function controlsOf(w, again) {
   const change = (act) => {
     act(w.state(), w.here());
-    remember(w.name, w.states);
+    remember(w.name, { order: w.order, states: w.states });
     again();
   };
   const diagnoses = [...new Set(w.cases.map(({ diagnosis }) => diagnosis))].sort();
-  const guess = (value) =>
-    change((s, c) => {
-      s.guess = value;
-      s.guesses += value !== "";
-      s.solved ||= value === c.diagnosis && s.shown < c.path.length;
-    });
-  const ask = (s, c) => {
-    s.shown = Math.min(s.shown + 1, c.path.length);
+  const choose = (value) => change((s) => Object.assign(s, { choice: value, wrong: "", unchosen: false }));
+  const check = (s, c) => {
+    if (!s.choice) return Object.assign(s, { unchosen: true });
+    const right = s.choice === c.diagnosis;
+    return Object.assign(s, { guesses: s.guesses + 1, wrong: right ? "" : s.choice, done: right ? "solved" : "" });
   };
-  const turn = (s) => {
-    s.cured = !s.cured;
+  const ask = (s, c) => (s.shown < 2 * c.path.length ? Object.assign(s, { shown: s.shown + 1 }) : (s.done = "told"));
+  const turn = (s) => Object.assign(s, { cured: !s.cured });
+  const onward = () => {
+    const [count, now] = [w.cases.length, w.get("case")];
+    const places = Array.from({ length: count }, (_, k) => (now + 1 + k) % count);
+    w.set({ case: places.find((place) => !w.states[w.order[place]].done) ?? now });
+    again();
   };
   return {
-    menu: select("What is wrong?", [["", "— choose —"], ...diagnoses.map((d) => [d, d])], "", guess),
-    next: button("Show the next question", () => change(ask)),
+    menu: select("What is wrong?", [["", "— choose —"], ...diagnoses.map((d) => [d, d])], "", choose),
+    check: button("Check", () => change(check)),
+    next: button("Ask me a question", () => change(ask)),
     cure: button("After the cure", () => change(turn), { "aria-pressed": "false" }),
+    onward: button("Next case", onward),
   };
 }
 
 function render(at) {
   const stage = mount(at, "quiz");
   const cases = stage.get("cases");
-  const blank = () => ({ guess: "", shown: 0, solved: false, cured: false, guesses: 0 });
+  const blank = () => ({ choice: "", wrong: "", shown: 0, done: "", cured: false, guesses: 0 });
   const name = `quiz ${cases.map((c) => c.name).join(", ")}`;
-  const states = cases.map((_, k) => ({ ...blank(), ...recall(name)?.[k] }));
-  const w = { ...stage, name, cases, states, canvas: picture(), numbers: make("tbody") };
-  w.here = () => cases[w.get("case")];
-  w.state = () => w.states[w.get("case")];
+  const fresh = () => ({ order: shuffled(cases.length, stage.get("setting")), states: cases.map(blank) });
+  const kept = recall(name) ?? {};
+  const whole = kept.order?.length === cases.length && kept.states?.length === cases.length;
+  const w = { ...stage, name, cases, canvas: picture(), numbers: make("tbody"), ...(whole ? kept : fresh()) };
+  w.here = () => cases[w.order[w.get("case")]];
+  w.state = () => w.states[w.order[w.get("case")]];
   const again = () => request();
   const reset = () => {
-    w.states = cases.map(blank);
+    Object.assign(w, fresh());
     remember(name, null);
     w.set({ case: w.get("setting") });
     again();
   };
   Object.assign(w, controlsOf(w, again), { list: make("p", { class: "gd-legend" }) });
   Object.assign(w, { path: make("ol", { class: "gd-path" }), answer: make("div", { class: "gd-case" }) });
+  w.task = make("p", { class: "gd-task" });
   stage.root.append(
-    bar([w.menu.element], [w.next], [w.cure, button("Reset", reset)]),
+    w.task,
     w.canvas,
     w.list,
+    bar([w.menu.element, w.check], [w.next], [w.cure, w.onward, button("Reset", reset)]),
     stage.readout,
     w.path,
     w.answer,

@@ -29,6 +29,7 @@ class Case:
         cure: a sentence.
         path: questions with their answers that lead from what is seen to the diagnosis, at least one.
         healthy: like ``losses``, the same run after the cure; ``None`` has nothing to compare with.
+        task: what was trained, in a line that is shown from the start: data, model, optimizer. ``""`` says nothing.
 
     Raises:
         TypeError, ValueError: if an argument is not what is said above.
@@ -45,8 +46,11 @@ class Case:
     cure: str
     path: Sequence[tuple[str, str]]
     healthy: Mapping[str, Any] | None = None
+    task: str = ""
 
     def __post_init__(self):
+        if not isinstance(self.task, str):
+            raise TypeError(f"task must be a string; got {self.task!r}")
         for name in ("name", "diagnosis", "cure"):
             text(name, getattr(self, name))
         if isinstance(self.path, str) or not isinstance(self.path, Sequence):
@@ -77,15 +81,17 @@ class QuizDrawing(Drawing):
 class RunQuiz(Explorer):
     """Look at a run that went wrong, and say what is wrong with it.
 
-    The menu offers the diagnoses of all cases. Questions lead to the right one, step by step, and the same run after the cure
-    can be laid over the sick one. What was guessed is kept in the reader's browser. No name gives the answer away before it is found.
+    The menu offers the diagnoses of all cases, and an answer counts when it is checked. Who is not sure is asked what there is to
+    see, question by question, each with its answer. The reason, the cure and the cured run come after the answer, or when the reader
+    asks for them; what was told is not counted as solved. The case at the start keeps its place, the others are shuffled for each
+    reader. Order and answers are kept in the reader's browser.
 
     Args:
         cases: 2 to 20 of them, with at least two diagnoses.
         case: the case shown at the start, counted from 0; ``None`` takes the first.
 
     Attributes:
-        case: trait, to read, set and observe; it follows the slider. One that does not exist is clamped, with a warning.
+        case: trait, to read, set and observe: the place in the reader's order; it follows the slider. One that does not exist is clamped, with a warning.
 
     Raises:
         TypeError, ValueError: if an argument is not what is said above, or if all of it is heavier than 300 kB.
@@ -117,6 +123,7 @@ class RunQuiz(Explorer):
             cases=[
                 {
                     "name": item.name,
+                    "task": item.task,
                     "lines": item.losses,
                     "healthy": item.healthy,
                     "diagnosis": item.diagnosis,

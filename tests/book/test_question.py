@@ -277,7 +277,7 @@ def test_what_was_guessed_in_a_quiz_is_kept(alone):
     watched = alone(quiz())
     page = watched.page
     page.locator(".gd select").select_option("rate too high")
-    watched.settle()
+    press(watched, "Check")
     page.reload()
     page.wait_for_function("() => document.querySelector('.gd-readout')?.textContent.includes('Solved 1 of 3')")
     assert page.locator(".gd select").input_value() == "rate too high"

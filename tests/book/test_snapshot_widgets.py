@@ -65,7 +65,13 @@ def quiz() -> RunQuiz:
     return RunQuiz(
         [
             Case(
-                "Alpha run", {"train loss": bad, "learning rate": [30.0] * 6}, "rate too high", "Lower it.", path, good
+                "Alpha run",
+                {"train loss": bad, "learning rate": [30.0] * 6},
+                "rate too high",
+                "Lower it.",
+                path,
+                good,
+                task="Digits; a perceptron; SGD",
             ),
             Case("Beta run", good | {"gradient norm": losses_of(1)}, "overfitting", "Stop early.", path),
             Case("Gamma run", {"train accuracy": np.linspace(0.1, 0.9, 50)}, "too short", "Go on.", path[:1], good),
@@ -159,27 +165,40 @@ def test_texts_are_shown_as_they_are(alone):
     assert watched.wrong == []
 
 
-def test_a_quiz_is_guessed_and_explained(alone):
+def test_a_quiz_asks_waits_answers_and_explains(alone):
     watched = alone(quiz())
     page, menu = watched.page, watched.page.locator(".gd select")
+    check, asked, cure, onward = (
+        page.locator(".gd-button", has_text=name) for name in ("Check", "Ask", "After the cure", "Next case")
+    )
     options = menu.locator("option").all_inner_texts()
     assert options == ["— choose —", "overfitting", "rate too high", "too short"]
-    whole = page.locator(".gd").inner_text()
-    assert "Alpha" not in whole and "Lower it" not in whole
-    assert "Case 1 of 3. What is wrong with this run? Solved 0 of 3 in 0 guesses." in said(page)
-    assert drawn_after(watched, lambda: menu.select_option("overfitting"))
-    assert "✗ Not “overfitting”. Look again: Does it fall? Solved 0 of 3 in 1 guess." in said(page)
+    hidden = ("Alpha", "Lower it", "No, it grows")
+    assert not [word for word in hidden if word in page.locator(".gd").inner_text()]
+    assert page.locator(".gd-task").inner_text() == "Digits; a perceptron; SGD"
+    assert not cure.is_visible() and not onward.is_visible()
+    assert "Case 1 of 3. What is wrong with this run? Solved 0 of 3, 0 at first sight, in 0 answers." in said(page)
+    assert drawn_after(watched, check.click)
+    assert "Choose an answer first." in said(page)
+    menu.select_option("overfitting")
+    assert drawn_after(watched, check.click)
+    assert "✗ Not “overfitting”. Look again: Does it fall? Solved 0 of 3, 0 at first sight, in 1 answer." in said(page)
     assert page.locator(".gd-readout").get_attribute("data-state") == "bad"
-    assert drawn_after(watched, page.get_by_role("button", name="Show the next question").click)
+    assert drawn_after(watched, asked.click)
+    assert page.locator(".gd-path li").all_inner_texts() == ["Does it fall?"]
+    assert drawn_after(watched, page.get_by_role("button", name="Show its answer").click)
     assert page.locator(".gd-path li").all_inner_texts() == ["Does it fall? No, it grows."]
     assert "Look again: Is the rate high?" in said(page)
     assert "Alpha" not in page.locator(".gd").inner_text()
     assert drawn_after(watched, lambda: menu.select_option("rate too high"))
-    assert "✓ Right: rate too high. Solved 1 of 3 in 2 guesses." in said(page)
+    assert "✗" not in said(page)  # what was wrong before is not said of a new choice
+    assert drawn_after(watched, check.click)
+    assert "✓ Right: rate too high. Solved 1 of 3, 0 at first sight, in 2 answers." in said(page)
     assert "Alpha run: rate too high\nCure: Lower it." in page.locator(".gd-case").inner_text()
+    assert len(page.locator(".gd-path li").all_inner_texts()) == 2  # the reasons, whole
+    assert menu.is_disabled() and check.is_disabled()
 
     before = page.locator(".gd canvas").evaluate("c => c.toDataURL()")
-    cure = page.get_by_role("button", name="After the cure")
     cure.click()
     page.wait_for_function("() => document.querySelector('[aria-pressed]').ariaPressed === 'true'")
     assert page.locator(".gd canvas").evaluate("c => c.toDataURL()") != before
@@ -187,20 +206,41 @@ def test_a_quiz_is_guessed_and_explained(alone):
     page.wait_for_function("() => document.querySelector('[aria-pressed]').ariaPressed === 'false'")
     assert page.locator(".gd canvas").evaluate("c => c.toDataURL()") == before
 
-    page.locator(SLIDERS).press("ArrowRight")
-    page.wait_for_function("() => document.querySelector('.gd').dataset.case === '1'")
-    assert cure.is_disabled() and menu.input_value() == ""
+    onward.click()
+    page.wait_for_function("() => document.querySelector('.gd').dataset.case !== '0'")
+    if page.locator(".gd").get_attribute("data-case") == "2":  # the order is the reader's own
+        page.locator(SLIDERS).press("ArrowRight")
+        page.wait_for_function("() => document.querySelector('.gd').dataset.case === '1'")
+    assert not cure.is_visible() and menu.input_value() == ""
     assert "Beta" not in page.locator(".gd").inner_text()
-    question = page.get_by_role("button", name="Show the next question")
-    assert drawn_after(watched, question.click) and drawn_after(watched, question.click)
-    assert question.is_disabled()
+    for _ in range(2):
+        assert drawn_after(watched, asked.click)
+        assert drawn_after(watched, page.get_by_role("button", name="Show its answer").click)
+    assert "Beta" not in page.locator(".gd").inner_text()
+    assert drawn_after(watched, page.get_by_role("button", name="Tell me what is wrong").click)
     assert "Beta run: overfitting\nCure: Stop early." in page.locator(".gd-case").inner_text()
-    assert drawn_after(watched, lambda: menu.select_option("overfitting"))
-    assert "Solved 1 of 3" in said(page)  # told beforehand, it does not count
+    assert "It was: overfitting. Solved 1 of 3" in said(page)  # told, it does not count
+    assert not cure.is_visible()  # there is no cured run of it
     page.get_by_role("button", name="Reset").click()
     page.wait_for_function("() => document.querySelector('.gd').dataset.case === '0'")
-    assert "Solved 0 of 3 in 0 guesses." in said(page)
+    assert "Solved 0 of 3" in said(page)
     assert page.locator(".gd-case").inner_text() == "" and menu.input_value() == ""
+    assert watched.wrong == []
+
+
+def test_a_quiz_is_played_by_keyboard_on_a_phone(alone):
+    watched = alone(quiz(), width=390)
+    page = watched.page
+    page.locator(".gd select").focus()
+    page.keyboard.type("rate")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('.gd').dataset.solved === '1'")
+    assert "1 at first sight" in said(page)
+    page.locator(".gd-button", has_text="Next case").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => document.querySelector('.gd').dataset.case !== '0'")
+    assert watched.sideways() <= 0
     assert watched.wrong == []
 
 
@@ -210,8 +250,10 @@ def test_light_dark_narrow_and_chinese(alone, name):
         page = watched.page
         if name == "quiz":
             page.locator(".gd select").select_option("overfitting")
-            page.locator(".gd-button").nth(1).click()
             page.locator(".gd-button").nth(0).click()
+            for _ in range(5):  # until it is told
+                page.locator(".gd-button").nth(1).click()
+                watched.settle()
         page.locator("summary").click()
         watched.settle()
         page.locator("summary").click()

@@ -7,7 +7,7 @@ import { curvesAt, endOf, rowOf } from "../../gdlib/widgets/curves.js";
 import { bestSetting, curveAxis, descend, levelLines, problemOf } from "../../gdlib/widgets/descent.js";
 import { brightest, edges, lowest, ridge, ruled, shade, shareOf } from "../../gdlib/widgets/phase.js";
 import { offsetOf, predicted } from "../../gdlib/widgets/predictions.js";
-import { panelsOf, rangeOf } from "../../gdlib/widgets/quiz.js";
+import { panelsOf, rangeOf, scoreOf, shuffled } from "../../gdlib/widgets/quiz.js";
 import { lossAt, rangeAxis, zoneOf } from "../../gdlib/widgets/range_test.js";
 import { frameOf, positionsOn, tableOf } from "../../gdlib/widgets/runs.js";
 import { meaning, nearestRun, STRATEGIES } from "../../gdlib/widgets/schedule.js";
@@ -190,6 +190,31 @@ test("along a run: losses, snapshots and the axis of steps", () => {
   const high = along.lossRange([curve, { losses: [2, 1e9] }]).high;
   assert.ok(high > 2 && high < 25);
   assert.ok(!along.lossRange([{ losses: [1, -1] }]).log);
+});
+
+test("a quiz keeps the score, and shuffles all cases but one", () => {
+  const states = [
+    { done: "solved", guesses: 1, shown: 0 },
+    { done: "solved", guesses: 3, shown: 2 },
+    { done: "told", guesses: 1, shown: 4 },
+  ];
+  assert.deepEqual(scoreOf(states), { solved: 2, clean: 1, count: 3, guesses: 5 });
+  assert.deepEqual(
+    shuffled(4, 0, () => 0),
+    [0, 2, 3, 1],
+  );
+  assert.deepEqual(
+    shuffled(4, 2, () => 0.99),
+    [0, 1, 2, 3],
+  );
+  for (let k = 0; k < 20; k++) {
+    const order = shuffled(12, 3);
+    assert.equal(order[3], 3);
+    assert.deepEqual(
+      [...order].sort((a, b) => a - b),
+      [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+    );
+  }
 });
 
 test("predictions, texts, quiz, cockpit and theme", () => {

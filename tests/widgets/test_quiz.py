@@ -43,6 +43,13 @@ def test_cases_out_of_range_are_clamped_and_said_so():
         assert quiz(case=-1).case == 0
 
 
+def test_a_task_is_shown_from_the_start():
+    assert [item["task"] for item in RunQuiz([case(task="digits"), case("overfitting")]).drawing.cases] == [
+        "digits",
+        "",
+    ]
+
+
 def test_a_line_ends_at_the_first_value_that_is_not_finite():
     (line,) = case(losses={"train loss": [1.0, 2.0, np.inf, 3.0]}).losses
     assert line == {"name": "train loss", "steps": [0, 1], "values": [1.0, 2.0], "stops": 2}
@@ -85,6 +92,7 @@ def test_fourteen_full_cases_stay_below_300_kb():
         (lambda: case(name=3), TypeError, "name must be a string; got 3"),
         (lambda: case(diagnosis=" "), ValueError, "diagnosis must not be empty; got ' '"),
         (lambda: case(cure=None), TypeError, "cure must be a string; got None"),
+        (lambda: case(task=3), TypeError, "task must be a string; got 3"),
         (lambda: case(path="why?"), TypeError, r"path must be a list of \(question, answer\); got 'why\?'"),
         (lambda: case(path=[]), ValueError, "path must hold at least one"),
         (lambda: case(path=["why?"]), TypeError, r"path must be a list of \(question, answer\); got 'why\?'"),
