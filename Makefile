@@ -1,4 +1,4 @@
-# make book | test | check | notebooks [ONLY=path] | serve | lab | course | grade HANDED_IN=folder | pdf | links | bench | clean     (README.md says what each installs)
+# make book | test | check | notebooks [ONLY=path] | serve | lab | course | grade HANDED_IN=folder | slides | pdf | links | bench | clean     (README.md says what each installs)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ ONLY ?=
 HANDED_IN ?=
 LAB ?=
 
-.PHONY: help book test check notebooks serve as_somebody lab course grade pdf links bench clean
+.PHONY: help book test check notebooks serve as_somebody lab course grade slides pdf links bench clean
 help:
 	@head -1 Makefile
 
@@ -70,6 +70,9 @@ grade: $(VENV)/lab
 	@[ -n "$(HANDED_IN)" ] || { echo "Say which folder: make grade HANDED_IN=folder"; exit 1; }
 	@[ -d _build/course ] || $(MAKE) --no-print-directory course
 	$(BIN)/python book/_tools/grade.py "$(HANDED_IN)"
+
+slides: book
+	$(BIN)/python book/_tools/slides.py
 
 bench: $(VENV)/bench book
 	@failed=0; for race in sweep trainer recommend pages slow_line; do $(BIN)/python tests/benchmarks/$$race.py || failed=1; done; exit $$failed

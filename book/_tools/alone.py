@@ -8,6 +8,7 @@ has all other packages of this one but no gdlib.
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import sysconfig
@@ -59,6 +60,12 @@ def run(notebook: Path, wheel: Path, python: Path, folder: Path) -> Path:
     return copy
 
 
+def core_seconds() -> float:
+    """Of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--with", dest="packages", action="append", default=[], metavar="PACKAGE")
@@ -70,10 +77,11 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as place:
             python = python_without_gdlib(Path(place) / "python", asked.packages)
             (Path(place) / "empty").mkdir()
-            began = time.perf_counter()
+            began, used = time.perf_counter(), core_seconds()
             try:
                 run(notebook.resolve(), wheel, python, Path(place) / "empty")
-                print(f"{time.perf_counter() - began:5.0f} s  {notebook}", flush=True)
+                clock, core = time.perf_counter() - began, core_seconds() - used
+                print(f"{clock:5.0f} s by the clock, {core:4.0f} s of a core  {notebook}", flush=True)
             except RuntimeError as error:
                 failed += 1
                 print(error, flush=True)
