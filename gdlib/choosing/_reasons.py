@@ -36,7 +36,10 @@ def reasons(
     good = f"{good[0]:.2g} alone" if len(good) == 1 else f"all from {min(good):.2g} to {max(good):.2g}"
     tried = sorted({t.lr for t in search.trials if t.batch_size == chosen.batch_size and t.share == LONGER})
     per_size = {size: min(t.loss for t in short if t.batch_size == size) for size in sizes}
-    seeds = f"three seeds at the chosen setting lie between {chosen.spread[0]:.3g} and {chosen.spread[1]:.3g}"
+    seeds = (
+        f"three seeds at the chosen setting{', each judged by other samples,' if search.folds else ''} lie between"
+        f" {chosen.spread[0]:.3g} and {chosen.spread[1]:.3g}"
+    )
     plain = f"a run with {LONGER:.0%} of the budget that falls to zero from the start ended at {best.loss:.3g}"
     suggested = "nothing" if found.suggestion is None else f"{found.suggestion:.2g}"
     return {

@@ -114,11 +114,13 @@ def recommend(
        :math:`\eta_0 \sqrt{B / 32}`. Where the best rate of a batch size is the highest or lowest tried, the search goes on beyond it.
     4. Runs with three tenths of it: the two best batch sizes, those between and beside them, each with its best rate and two
        nearer to it; the best also with a constant rate, a third as high, and with a warmup. Either is taken only if it is clearly better.
-    5. Whole runs of the best, over three seeds; and of the largest batch that has kept up.
+    5. Whole runs of the best, over three seeds, of as many settings as a fifth of a grid's time allows; and of the largest batch that has
+       kept up.
 
     This is successive halving (Jamieson and Talwalkar 2016); every run has the whole schedule, in small: its rate falls to zero.
-    What decides is the loss on held-out samples at equal cost. Runs of one batch size are trained at once, as `gdlib.sweep` does it, in
-    a fraction of the time; a model that cannot be is given fewer runs, and a warning says why.
+    What decides is the loss on held-out samples at equal cost; where fewer than 200 are held out, each of three seeds holds out others, and
+    their mean decides, for a few samples decide nothing. Runs of one batch size are trained at once, as `gdlib.sweep` does it, in
+    a fraction of the time; a model that cannot be, or is no faster so, is given fewer runs, and a warning says why.
 
     Args:
         make_model: returns a fresh model; its weights come from torch's global generator.
@@ -155,12 +157,12 @@ def recommend(
     seconds = None if seconds is None else _check.positive("seconds", seconds)
     if seconds is None:
         budget = 20 * len(dataset) if budget is None else _check.whole("budget", budget, low=400)
-    train, held_out = rounds.held_out(dataset, validation, seed)
+    train, held_out, folds = rounds.held_out(dataset, validation, seed)
     low, high = rounds.bounds(batch_size, train, budget)
     began = time.perf_counter()
     with torch.random.fork_rng(), tqdm(total=0, disable=not progress, unit="sample", unit_scale=True) as bar:
         settings = (make_model, train, held_out, loss_fn, optimizer, devices.resolve(device), precision, metric)
-        search = Search(*settings, budget, seconds, bar)
+        search = Search(*settings, budget, seconds, bar, seed=seed, whole=dataset, folds=folds)
         if search.why is not None:
             warnings.warn(f"the runs of this search are trained one after another: {search.why}", stacklevel=2)
         sizes = rounds.sizes(low, high, search.why is None)

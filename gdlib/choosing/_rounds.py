@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,26 +13,42 @@ from gdlib.choosing._branch import BranchTest, branch_test
 from gdlib.choosing._noise_scale import NoiseScale, gradient_noise_scale
 from gdlib.choosing._range_test import RangeTest, range_test
 from gdlib.choosing._samples import apart, as_samples, batch, best_constant, mean
-from gdlib.choosing._search import LONGER, SHORT, Search
+from gdlib.choosing._search import LONGER, SHORT, Search, averaged
 from gdlib.choosing._setting import Setting, Trial
+from gdlib.data import Dataset, epoch_order
 from gdlib.training import Divergence
 
 CLEARLY = 0.05  # of what the plain linear run has gained: what another schedule must gain on top to be taken instead
 PROBES = 3  # times at which the noise scale is measured
 SPACING = 4  # from one batch size to the next
 UNKNOWN = 1e-2  # where to begin if a range test saw nothing; the short runs go on from there in both directions
+ENOUGH = 2**18  # numbers among the outputs that the best constant is made for
 LOWER = 4  # thirds of the rate, at most, where whole runs diverge
+WHOLE = 0.35  # of what a search may cost: whole runs
+BEYOND = (
+    2  # times, at most, that whole runs go on beyond the best rate where it is the highest or lowest of its batch size
+)
 SEEDS = 3  # whole runs of what is recommended
 
 
-def held_out(dataset: Any, validation: Any, seed: int) -> tuple[Any, Any]:
+FEW = 200  # held-out samples below which each seed holds out others
+
+
+def held_out(dataset: Any, validation: Any, seed: int) -> tuple[Any, Any, tuple]:
+    """Samples to train on, those to judge by, and, where these are few, which samples are which for each seed."""
     if not isinstance(validation, (int, float)):
-        return dataset, as_samples("validation", validation)
+        return dataset, as_samples("validation", validation), ()
     share = _check.number("validation", validation)
     count = round(share * len(dataset))
     if not 0 < share < 1 or not 0 < count < len(dataset) - 1:
         raise ValueError(f"validation must be a share of the samples in (0, 1) that leaves some; got {validation!r}")
-    return apart(dataset, count, seed)
+    train, judging = apart(dataset, count, seed)
+    folds = min(SEEDS, len(dataset) // count) if count < FEW else 1
+    if folds == 1 or (isinstance(dataset, Dataset) and not isinstance(dataset.inputs, torch.Tensor)):
+        return train, judging, ()
+    order, n = epoch_order(len(dataset), 0, seed), len(dataset)
+    cuts = [(n - (k + 1) * count, n - k * count) for k in range(folds)]
+    return train, judging, tuple((torch.cat([order[:a], order[b:]]), order[a:b]) for a, b in cuts)
 
 
 def power_of_two(size: float) -> int:
@@ -129,31 +146,26 @@ def longer(search: Search, trials: list[Trial], bounds: tuple[int, int], seed: i
         best.setdefault(trial.batch_size, trial)
     ranked = [t for t in best.values() if math.isfinite(t.loss)]
     rates = {t.batch_size: t.lr for t in ranked[:2]}
-    many = search.why is None
-    if many:
+    if search.why is None:
         top = ranked[0]
         for size in (top.batch_size // 2, top.batch_size * 2):
             near = [t.lr for t in ranked if t.batch_size in (2 * size, size // 2)]
             if bounds[0] <= size <= bounds[1] and size not in rates:
                 rates[size] = math.exp(np.mean(np.log(near)))
-    asked = [
-        (lr * factor, size, seed + k)
-        for size, lr in rates.items()
-        for factor in (3**-0.5, 1.0, 3**0.5)
-        for k in range(2 if many else 1)
-    ]
-    found = search.run(asked, LONGER)
-    kinds = list(dict.fromkeys((t.lr, t.batch_size) for t in found))
-    alike = {kind: [t for t in found if (t.lr, t.batch_size) == kind] for kind in kinds}
-    return [Trial(**{**vars(a[0]), "loss": float(np.mean([t.loss for t in a]))}) for a in alike.values()]
+    asked = [(lr * factor, size) for size, lr in rates.items() for factor in (3**-0.5, 1.0, 3**0.5)]
+    twice = search.affordable([size for _, size in asked] * 2, LONGER, list(best), 0.2)
+    return search.over_folds(asked, LONGER, seed, 2 if twice and search.why is None else 1)
 
 
 def other_forms(search: Search, best: Trial, seed: int) -> dict[str, Trial]:
     """The best with a constant rate, a third as high, and with a warmup."""
-    return {
-        "constant": search.run([(best.lr / 3, best.batch_size, seed)], LONGER, shape="constant")[0],
-        "warmup": search.run([(best.lr, best.batch_size, seed)], LONGER, warm=True)[0],
-    }
+    asked = [(best.lr / 3, best.batch_size), (best.lr, best.batch_size)]
+    seeds = max(1, len(search.folds))
+    trials = search.run(
+        [(*one, seed + k) for one in asked for k in range(seeds)], LONGER, ["constant"] * seeds + ["linear"] * seeds,
+        [False] * seeds + [True] * seeds,
+    )  # fmt: skip
+    return dict(zip(("constant", "warmup"), averaged(trials)))
 
 
 def form(best: Trial, others: dict[str, Trial], start: float) -> tuple[str, bool, float]:
@@ -170,16 +182,24 @@ def whole_runs(
     """The best setting, and the one that takes least time among those that differ from it by no more than seeds do."""
     shape, warm, factor = form
     ranked = sorted(trials, key=lambda t: t.loss)
-    ranked = [
-        t for t in ranked if t.batch_size >= ranked[0].batch_size
-    ]  # a smaller batch that is no better takes longer
+    ranked = [t for t in ranked if t.batch_size >= ranked[0].batch_size]  # a smaller one that is no better takes longer
     taken = [t for k, t in enumerate(ranked) if sum(u.batch_size == t.batch_size for u in ranked[:k]) < 2]
     taken = taken[: 3 if search.why is None else 2]
     within = ranked[0].loss + CLEARLY * abs(ranked[-1].loss - ranked[0].loss)
     large = max((t for t in ranked if t.loss <= within), key=lambda t: t.batch_size)
     if large.batch_size > max(t.batch_size for t in taken):
         taken.append(large)
-    runs = _over_seeds(search, [(t.lr * factor, t.batch_size) for t in taken], shape, warm, seed)
+    settings = [(t.lr * factor, t.batch_size) for t in taken]
+    sizes = sorted({t.batch_size for t in search.trials})
+
+    def affordable(settings: Iterable[tuple[float, int]], times: int, more: int = 0) -> bool:
+        each = [size for _, size in settings]
+        return search.affordable(each * times + each[:1] * more, 1.0, sizes, WHOLE)
+
+    many = search.why is None and affordable(settings, SEEDS)
+    while not many and len(settings) > 1 and not affordable(settings, 1, SEEDS - 1):
+        settings.pop()
+    runs = _over_seeds(search, settings, SEEDS if many else 1, shape, warm, seed)
     made = [
         Setting(
             lr, size, mine[0].warmup, mine[0].shape, mine[0].steps, float(np.mean([t.loss for t in mine])),
@@ -194,9 +214,9 @@ def whole_runs(
 
 
 def _over_seeds(
-    search: Search, settings: list[tuple[float, int]], shape: str, warm: bool, seed: int
+    search: Search, settings: list[tuple[float, int]], first: int, shape: str, warm: bool, seed: int
 ) -> dict[tuple[float, int], list[Trial]]:
-    """Whole runs: of each setting over all seeds, or, where runs are trained one after another, of the best of one seed each.
+    """Whole runs: of each setting with the first seeds, of the best with all of them.
 
     What diverges with one seed is not recommended for another: then comes the next best, and at last lower rates.
     """
@@ -207,8 +227,7 @@ def _over_seeds(
         for trial in search.run(asked, 1.0, shape, warm):
             runs.setdefault((trial.lr, trial.batch_size), []).append(trial)
 
-    many = search.why is None
-    train(settings, range(SEEDS if many else 1))
+    train(settings, range(first))
     waiting = sorted(settings, key=lambda setting: float(np.mean([t.loss for t in runs[setting]])))
     waiting += [(waiting[0][0] / 3**k, waiting[0][1]) for k in range(1, LOWER + 1)]
     for setting in waiting:
@@ -224,12 +243,15 @@ def _over_seeds(
 def against_constant(search: Search, seed: int) -> tuple[float, float]:
     """What the best constant output of the training samples gets on the validation samples, and what a fresh model gets."""
     trainer = search.trainer(1e-9, 1, seed)
-    start = search.plan(1).judged(trainer)
+    start = search.plan(1).judged(trainer, search.held_out)
     rows = [torch.arange(min(4096, len(data))) for data in (search.train, search.held_out)]
     inputs, targets = batch(search.train, rows[0], search.device)
     if not isinstance(inputs, torch.Tensor) or search.loss_fn is None:
         return math.nan, start
     trainer.model.eval()
+    first = trainer.model(inputs[:1])
+    few = max(1, ENOUGH // max(1, first.numel())) if isinstance(first, torch.Tensor) else len(inputs)
+    inputs, targets = inputs[:few], targets[:few] if isinstance(targets, torch.Tensor) else targets
     outputs = trainer.model(inputs)
     best = best_constant(trainer.loss_fn, outputs, targets)
     if best is None:

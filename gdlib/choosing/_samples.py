@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, Subset, default_collate
+from torch.utils.flop_counter import flop_registry
 
 from gdlib.data import Dataset, as_dataset, epoch_order, tree_map
 
@@ -141,3 +143,31 @@ def makes_models(make_model: Any) -> None:
     if isinstance(make_model, nn.Module) or not callable(make_model):
         got = type(make_model).__name__
         raise TypeError(f"make_model must be a function that returns a fresh model; got {got}")
+
+
+class _Counted(TorchDispatchMode):
+    """Counts what products of matrices cost, by torch's own formulas."""
+
+    total = 0
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:  # torch would import its compiler, for a second, to keep that away from here
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        if formula := flop_registry.get(func._overloadpacket):
+            self.total += formula(*args, **(kwargs or {}), out_val=made)
+        return made
+
+
+def operations(model: nn.Module, data: Any, loss_fn: Callable | None, device: torch.device) -> float:
+    """About how many operations a sample costs in a training step: products of matrices, there and back; at least six a parameter."""
+    rows = torch.arange(min(2, len(data)))
+    least = 6.0 * sum(p.numel() for p in model.parameters())
+    try:
+        with torch.no_grad(), _Counted() as counted:
+            value(model, of_its_own(loss_fn), *batch(data, rows, device))
+    except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError):
+        return least
+    return max(least, 3.0 * counted.total / len(rows))

@@ -2,16 +2,17 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from gdlib.choosing._samples import of_its_own
+from gdlib.choosing._samples import of_its_own, operations
 from gdlib.choosing._setting import Trial, rate_of
 from gdlib.choosing._stack import Plan, Run, alone, together, why_alone
 from gdlib.schedules import Schedule
@@ -22,6 +23,10 @@ SHORT, LONGER = 0.1, 0.3  # shares of the budget that the runs of the two short 
 FACTORS = (1 / 9, 1 / 3, 1.0, 3.0, 9.0)  # around the range test's suggestion
 EXTRA = 4  # times, at most, that a batch size gets two rates more, where its best is at the edge of those tried
 AT_ONCE = 64  # runs in a stack
+# What a search costs is reckoned in operations of a processor core. While a step of a small model is under way, a core could do OVERHEAD
+# of them; a stack pays that once for SHARED runs, and one of up to NARROW is no faster where the model has much to compute. A search may
+# cost as much as GRID runs, trained alone, of the mean batch size: a fifth of a grid of sixty.
+OVERHEAD, SHARED, NARROW, GRID = 1.5e7, 12, 3, 12.0
 
 
 @dataclass
@@ -41,17 +46,42 @@ class Search:
     bar: tqdm = field(default_factory=lambda: tqdm(disable=True))
     trials: list[Trial] = field(default_factory=list)
     samples: int = 0
+    seed: int = 0
     paces: dict[int, float] = field(default_factory=dict)
     model: str = ""
+    whole: Any = None  # training and held-out samples together, and ...
+    folds: tuple[tuple[Any, Any], ...] = ()  # ... which of them the first, second, ... seed trains on and is judged by
 
     def __post_init__(self):
         self.why = why_alone(self.plan(1))
+        self.work = operations(self.trainer(1e-9, 1, 0).model, self.train, self.loss_fn, self.device)
 
     def plan(self, steps: int) -> Plan:
+        data, held_out = (self.whole, None) if self.folds else (self.train, self.held_out)
         return Plan(
-            self.make_model, self.train, self.loss_fn, self.optimizer, steps, None, self.device, self.held_out, (steps,),
-            self.precision, self.metric,
+            self.make_model, data, self.loss_fn, self.optimizer, steps, None, self.device, held_out, (steps,),
+            self.precision, self.metric, self.folds,
         )  # fmt: skip
+
+    def price(self, runs: Iterable[int], share: float) -> float:
+        """About how many operations runs of these batch sizes cost, in time too: what is not computed meanwhile is counted.
+
+        It is reckoned and not measured, so that a search takes the same decisions whenever it is repeated.
+        """
+        found = 0.0
+        for size, count in Counter(runs).items():
+            idle = max(1.0, count / SHARED) if self.stacked(size, count) else count
+            found += self.steps(size, share) * (OVERHEAD * idle + self.work * size * count)
+        return found
+
+    def stacked(self, size: int, count: int) -> bool:
+        """Whether so many runs are trained at once: where they can be, and gain by it."""
+        return self.why is None and (count > NARROW or self.work * size < OVERHEAD / 2)
+
+    def affordable(self, runs: list[int], share: float, sizes: list[int], part: float) -> bool:
+        """Whether such runs cost at most this part of what a search may cost."""
+        alone = [self.steps(size, 1.0) * (OVERHEAD + self.work * size) for size in sizes]
+        return self.price(runs, share) <= part * GRID * sum(alone) / len(alone)
 
     def trainer(self, lr: float | Schedule, batch_size: int, seed: int) -> Trainer:
         torch.manual_seed(seed)
@@ -86,22 +116,34 @@ class Search:
         self.bar.update(samples)
 
     def run(
-        self, asked: list[tuple[float, int, int]], share: float, shape: str = "linear", warm: bool = False
-    ) -> list[Trial]:
-        """A trial for each (rate, batch size, seed); those of one batch size are trained at once where that can be."""
+        self, asked: list[tuple[float, int, int]], share: float, shapes: Sequence[str] | str = "linear",
+        warm: Sequence[bool] | bool = False,
+    ) -> list[Trial]:  # fmt: skip
+        """A trial for each (rate, batch size, seed); those of one batch size are trained at once where that can be.
+
+        Args:
+            asked: what to try.
+            share: of the budget.
+            shapes, warm: of each, or of all.
+        """
+        shapes = [shapes] * len(asked) if isinstance(shapes, str) else shapes
+        warm = [warm] * len(asked) if isinstance(warm, bool) else warm
         made: dict[int, Trial] = {}
         for size in sorted({size for _, size, _ in asked}):
             steps = self.steps(size, share)
-            warmup = round(WARMUP * steps) if warm else 0
             here = [k for k, (_, s, _) in enumerate(asked) if s == size]
             for part in (here[k : k + AT_ONCE] for k in range(0, len(here), AT_ONCE)):
-                runs = [Run(rate_of(asked[k][0], shape, warmup, steps), asked[k][2]) for k in part]
-                train = together if self.why is None else alone
+                runs, warmups = [], [round(WARMUP * steps) if warm[k] else 0 for k in part]
+                for k, warmup in zip(part, warmups):
+                    lr, _, seed = asked[k]
+                    fold = (seed - self.seed) % len(self.folds) if self.folds else 0
+                    runs.append(Run(rate_of(lr, shapes[k], warmup, steps), seed, fold))
+                train = together if self.stacked(size, len(part)) else alone
                 _, judged = train(self.plan(steps), runs, size, tqdm(disable=True))
-                for k, loss in zip(part, judged[:, -1].tolist()):
+                for k, warmup, loss in zip(part, warmups, judged[:, -1].tolist()):
                     lr, _, seed = asked[k]
                     loss = loss if math.isfinite(loss) else math.inf
-                    made[k] = Trial(lr, size, shape, warmup, steps, share, seed, loss)
+                    made[k] = Trial(lr, size, shapes[k], warmup, steps, share, seed, loss)
                 self.spend(steps * size * len(part))
         found = [made[k] for k in range(len(asked))]
         self.trials += found
@@ -109,8 +151,8 @@ class Search:
 
     def short_runs(self, lr: float, base: int, sizes: list[int], seed: int) -> list[Trial]:
         """Five rates for each batch size; where its best is the highest or lowest tried, the search goes on beyond it."""
-        trials = self.run(
-            [(lr * math.sqrt(size / base) * factor, size, seed) for size in sizes for factor in FACTORS], SHORT
+        trials = self.over_folds(
+            [(lr * math.sqrt(size / base) * factor, size) for size in sizes for factor in FACTORS], SHORT, seed
         )
         for _ in range(EXTRA):
             more = []
@@ -118,13 +160,26 @@ class Search:
                 mine = [t for t in trials if t.batch_size == size]
                 best, rates = min(mine, key=lambda t: t.loss), [t.lr for t in mine]
                 if math.isinf(best.loss):
-                    more += [(min(rates) / 9, size, seed), (min(rates) / 81, size, seed)]
+                    more += [(min(rates) / 9, size), (min(rates) / 81, size)]
                 elif best.lr in (min(rates), max(rates)):
                     out = 3.0 if best.lr == max(rates) else 1 / 3
-                    more += [(best.lr * out, size, seed), (best.lr * out * out, size, seed)]
+                    more += [(best.lr * out, size), (best.lr * out * out, size)]
             if not more:
                 break
-            trials += self.run(more, SHORT)
+            trials += self.over_folds(more, SHORT, seed)
         if all(math.isinf(t.loss) for t in trials):
             raise ValueError(f"optimizer: every run diverged, with rates down to {min(t.lr for t in trials):.2g}")
         return trials
+
+    def over_folds(self, asked: list[tuple[float, int]], share: float, seed: int, seeds: int = 1) -> list[Trial]:
+        """The mean of each (rate, batch size) over some seeds, and at least over all folds."""
+        seeds = max(seeds, len(self.folds))
+        return averaged(self.run([(lr, size, seed + k) for lr, size in asked for k in range(seeds)], share))
+
+
+def averaged(trials: list[Trial]) -> list[Trial]:
+    """One trial for each rate and batch size, with the mean of the losses."""
+    alike: dict[tuple[float, int], list[Trial]] = {}
+    for trial in trials:
+        alike.setdefault((trial.lr, trial.batch_size), []).append(trial)
+    return [replace(mine[0], loss=sum(t.loss for t in mine) / len(mine)) for mine in alike.values()]

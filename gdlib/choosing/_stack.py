@@ -1,6 +1,7 @@
 """Many runs of one batch size, trained as one: their weights lie in one tensor, with a dimension for the run."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -8,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm.auto import tqdm
 
 from gdlib import _check
 from gdlib.choosing import _rules, _tape
-from gdlib.choosing._samples import mean, of_its_own, stateful
+from gdlib.choosing._samples import mean, of_its_own, some, stateful
 from gdlib.data import Dataset, batch_indices
 from gdlib.models import evaluating
 from gdlib.schedules import Schedule, plateaus
@@ -29,6 +31,7 @@ class Run(NamedTuple):
 
     lr: Schedule
     seed: int
+    part: int = 0  # of the plan's parts
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,16 @@ class Plan:
     marks: tuple[int, ...]  # steps after which it is evaluated on
     precision: str = "fp32"
     metric: Callable | None = None  # what it is judged by; its loss if that is None
+    parts: tuple[tuple[Tensor, Tensor], ...] = ()  # rows of the data to train on and to be evaluated on, instead of all
 
-    def judged(self, trainer: Trainer) -> float:
-        found = trainer.evaluate(self.evaluation, {"metric": self.metric} if self.metric else None)
+    def samples(self, part: int) -> tuple[Any, Any]:
+        """What a run trains on, and what it is evaluated on."""
+        if not self.parts:
+            return self.data, self.evaluation
+        return tuple(some(self.data, rows) for rows in self.parts[part])
+
+    def judged(self, trainer: Trainer, evaluation: Any) -> float:
+        found = trainer.evaluate(evaluation, {"metric": self.metric} if self.metric else None)
         return found["metric" if self.metric else "loss"]
 
     def started(self, seed: int) -> nn.Module:
@@ -64,15 +74,16 @@ def alone(plan: Plan, runs: Sequence[Run], batch_size: int, bar: tqdm) -> tuple[
     losses = np.full((len(runs), plan.steps), np.inf, dtype=np.float32)
     judged = np.full((len(runs), len(plan.marks)), np.inf, dtype=np.float32)
     for r, run in enumerate(runs):
+        samples, evaluation = plan.samples(run.part)
         trainer = Trainer(
-            plan.started(run.seed), plan.data, of_its_own(plan.loss_fn), plan.optimizer, lr=run.lr, batch_size=batch_size,
+            plan.started(run.seed), samples, of_its_own(plan.loss_fn), plan.optimizer, lr=run.lr, batch_size=batch_size,
             device=plan.device, precision=plan.precision, clip_norm=plan.clip_norm, seed=run.seed,
         )  # fmt: skip
         try:
             for step in trainer.run(plan.steps):
                 losses[r, step.index] = step.loss
                 if step.index + 1 in plan.marks:
-                    judged[r, plan.marks.index(step.index + 1)] = plan.judged(trainer)
+                    judged[r, plan.marks.index(step.index + 1)] = plan.judged(trainer, evaluation)
         except Divergence:
             pass  # what is left of the row stays infinite
         bar.update(plan.steps)
@@ -147,10 +158,11 @@ class _Stack:
             for names in (self.names, self.own)
         )
         self.each = vmap(self._loss)
-        self.sums_on_one = vmap(self._sum, in_dims=(0, None, None))
+        self.sums, self.sums_on_one = vmap(self._sum), vmap(self._sum, in_dims=(0, None, None))
 
     def _value(self, tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> Any:
-        return self.loss_fn(functional_call(self.model, {**self.common, **tensors}, (x,)), y)
+        with sdpa_kernel(SDPBackend.MATH) if x.is_cpu else nullcontext():  # vmap knows no other attention on a CPU
+            return self.loss_fn(functional_call(self.model, {**self.common, **tensors}, (x,)), y)
 
     def _loss(self, tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
         return mean(self._value(tensors, x, y))
@@ -174,18 +186,27 @@ class _Stack:
             return each.detach(), *torch.autograd.grad(each.sum(), weights)
 
     @torch.no_grad()
-    def evaluate(self, data: Dataset, metric: Callable | None = None) -> Tensor:
-        """The mean loss of each run, or its ``metric``."""
+    def evaluate(self, data: Dataset, metric: Callable | None = None, rows: Tensor | None = None) -> Tensor:
+        """The mean loss of each run, or its ``metric``, on all of the data or on rows of its own, ``(runs, n)``."""
         total, count, tensors = 0.0, 0.0, self._named((*self.weights, *self.fixed))
         with evaluating(self.model):
             if metric is not None:
-                runs = [{name: t[r] for name, t in tensors.items()} for r in range(len(self.seeds))]
-                outputs = [functional_call(self.model, {**self.common, **own}, (data.inputs,)).cpu() for own in runs]
-                return torch.tensor([float(metric(output, data.targets.cpu())) for output in outputs])
-            for rows in torch.arange(len(data), device=data.inputs.device).split(max(1, ROWS // len(self.seeds))):
-                sums, counts = self.sums_on_one(tensors, data.inputs[rows], data.targets[rows])
-                total, count = total + sums.double(), count + counts.double()
+                return torch.tensor([self._judged(data, metric, r, rows) for r in range(len(self.seeds))])
+            n, step = len(data) if rows is None else rows.shape[1], max(1, ROWS // len(self.seeds))
+            for some_rows in torch.arange(n, device=data.inputs.device).split(step):
+                if rows is None:
+                    found = self.sums_on_one(tensors, data.inputs[some_rows], data.targets[some_rows])
+                else:
+                    mine = rows[:, some_rows]
+                    found = self.sums(tensors, data.inputs[mine], data.targets[mine])
+                total, count = total + found[0].double(), count + found[1].double()
         return total / torch.where(count == 0, 1, count)
+
+    def _judged(self, data: Dataset, metric: Callable, r: int, rows: Tensor | None) -> float:
+        own = {name: t[r] for name, t in self._named((*self.weights, *self.fixed)).items()}
+        inputs, targets = (side if rows is None else side[rows[r]] for side in (data.inputs, data.targets))
+        outputs = functional_call(self.model, {**self.common, **own}, (inputs,))
+        return float(metric(outputs.cpu(), targets.cpu()))
 
 
 def together(plan: Plan, runs: Sequence[Run], batch_size: int, bar: tqdm) -> tuple[np.ndarray, np.ndarray]:
@@ -198,7 +219,7 @@ def together(plan: Plan, runs: Sequence[Run], batch_size: int, bar: tqdm) -> tup
     judged = torch.full((len(runs), len(plan.marks)), torch.inf, dtype=torch.float32)
     here, gradients = list(range(len(runs))), None  # which runs are still in the stack, and what gives their gradients
     for begin, end in _blocks(plan.steps, plan.marks):
-        batches = _batches(plan.data, begin, end, batch_size, stack.seeds)
+        batches = _batches(plan, begin, end, batch_size, [runs[r] for r in here])
         if gradients is None:
             gradients = stack.gradients
             if plan.steps - begin >= WORTH and end - begin > 1:
@@ -219,7 +240,8 @@ def together(plan: Plan, runs: Sequence[Run], batch_size: int, bar: tqdm) -> tup
             stack.weights, stack.fixed = update.keep(alive), [t[alive] for t in stack.fixed]
             stack.seeds = [runs[r].seed for r in here]
         if end in plan.marks:
-            found = stack.evaluate(plan.evaluation, plan.metric).float().cpu()
+            rows = torch.stack([plan.parts[runs[r].part][1] for r in here]).to(plan.device) if plan.parts else None
+            found = stack.evaluate(plan.data if plan.parts else plan.evaluation, plan.metric, rows).float().cpu()
             judged[here, plan.marks.index(end)] = found.masked_fill(~found.isfinite(), torch.inf)
     return losses.numpy(), judged.numpy()
 
@@ -229,13 +251,16 @@ def _blocks(steps: int, marks: tuple[int, ...]) -> list[tuple[int, int]]:
     return list(zip([0, *ends], ends))
 
 
-def _batches(data: Dataset, begin: int, end: int, size: int, seeds: list[int]) -> Tensor:
+def _batches(plan: Plan, begin: int, end: int, size: int, runs: list[Run]) -> Tensor:
     """Which samples the runs take, ``(steps, runs * size)``."""
-    order = list(dict.fromkeys(seeds))
-    device = data.inputs.device
-    rows = [batch_indices(len(data), begin * size, (end - begin) * size, seed, device) for seed in order]
-    rows = torch.stack([r.view(end - begin, size) for r in rows], 1)
-    return rows[:, [order.index(seed) for seed in seeds]].flatten(1)
+    kinds = list(dict.fromkeys((run.seed, run.part) for run in runs))
+    device, found = plan.data.inputs.device, []
+    for seed, part in kinds:
+        own = plan.parts[part][0].to(device) if plan.parts else None
+        n = len(plan.data) if own is None else len(own)
+        rows = batch_indices(n, begin * size, (end - begin) * size, seed, device)
+        found.append((rows if own is None else own[rows]).view(end - begin, size))
+    return torch.stack(found, 1)[:, [kinds.index((run.seed, run.part)) for run in runs]].flatten(1)
 
 
 def _pick(data: Dataset, rows: Tensor, size: int) -> list[Tensor]:
