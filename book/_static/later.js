@@ -19,6 +19,12 @@
     window.addEventListener("load", () => setTimeout(load, 4000));
   });
 
+  // A page at rest is laid out to its end and fetches the pictures further down, unless the reader saves data.
+  window.addEventListener("load", () => setTimeout(() => {
+    document.documentElement.classList.add("gd-laid-out");
+    if (!navigator.connection?.saveData) for (const image of document.images) image.loading = "eager";
+  }, 1000));
+
   // Paper shows what is folded away; afterwards it is as it was.
   let folded = [];
   window.addEventListener("beforeprint", () => {
