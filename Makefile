@@ -1,4 +1,4 @@
-# make book | test | check | notebooks [ONLY=path] | serve | lab | course | grade HANDED_IN=folder | slides | pdf | links | bench | clean     (README.md says what each installs)
+# make book | test | check | notebooks [ONLY=path] | serve | lab | course | grade HANDED_IN=folder | slides | pdf | links | bench | gpu [SMOKE=1] | clean     (README.md says what each installs)
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ ONLY ?=
 HANDED_IN ?=
 LAB ?=
 
-.PHONY: help book test check notebooks serve as_somebody lab course grade slides pdf links bench clean
+.PHONY: help book test check notebooks serve as_somebody lab course grade slides pdf links bench gpu clean
 help:
 	@head -1 Makefile
 
@@ -76,6 +76,9 @@ slides: book
 
 bench: $(VENV)/bench book
 	@failed=0; for race in sweep trainer recommend pages slow_line; do $(BIN)/python tests/benchmarks/$$race.py || failed=1; done; exit $$failed
+
+gpu:
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tests/gpu/record.py $(if $(SMOKE),--smoke)
 
 pdf: book
 	$(BIN)/python book/_tools/pdf.py

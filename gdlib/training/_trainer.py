@@ -315,7 +315,7 @@ class Trainer:
         self._guard = Guard(self)
 
     def _wrap(self) -> None:
-        self._module = distributed.wrap(self.model, self._parallel, self.device)
+        self._module = distributed.wrap(self.model, self._parallel, self.device, self.precision.dtype)
         self._exchanged = distributed.trained(self.model)
         self._forward = torch.compile(self._module, backend=self._compile) if self._compile else self._module
 
@@ -335,7 +335,10 @@ class Trainer:
         if self._parallel == "ddp" and distributed.trained(self.model) != self._exchanged:
             self._wrap()
         for p in self._everything:
-            p.grad = None  # what zero_grad() does, without its hooks, which cost more than a small layer
+            if self._parallel == "ddp" and p.grad is not None and p.requires_grad:
+                p.grad.zero_()  # a view of DDP's buckets; without it micro-batches would add up in a copy
+            else:
+                p.grad = None  # what zero_grad() does, without its hooks, which cost more than a small layer
         if self._frozen and (melted := {p for p in self._frozen if p.requires_grad}):
             self._frozen.difference_update(melted)
             kept = set(held(self.optimizer))

@@ -26,6 +26,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from gdlib import _check
 
+LISTS = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
+BATCH_NORM = nn.modules.batchnorm._BatchNorm
+
 
 def launched() -> bool:
     """Whether ``torchrun`` (or something that sets the same variables) started this process."""
@@ -68,28 +71,41 @@ def join(parallel: str, device: torch.device) -> tuple[str | None, torch.device]
     return "ddp" if parallel == "auto" else parallel, device
 
 
-def wrap(model: nn.Module, parallel: str | None, device: torch.device) -> nn.Module:
-    """The module to call in place of ``model``: DDP around it, or ``model`` itself with its parameters sharded."""
+def wrap(model: nn.Module, parallel: str | None, device: torch.device, dtype: torch.dtype | None = None) -> nn.Module:
+    """The module to call in place of ``model``: DDP around it, or ``model`` itself with its parameters sharded.
+
+    With a ``dtype`` of 16 bits FSDP gathers the parameters in it, and adds gradients up in fp32; then autocast has nothing to copy.
+    Not with batch norm, whose weights have to be as wide as its running means.
+    """
     if parallel == "ddp":
         if device.type == "cuda":  # the statistics of a batch are those of all shares
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         if not any(p.requires_grad for p in model.parameters()):
             return model
-        return DistributedDataParallel(model, device_ids=[device] if device.type == "cuda" else None)
+        ids = [device] if device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)  # no second copy of them
     if parallel == "fsdp":
-        from torch.distributed.fsdp import fully_shard  # two seconds, which one process need not wait
+        from torch.distributed.fsdp import (
+            MixedPrecisionPolicy,
+            fully_shard,
+        )  # two seconds, which one process need not wait
 
+        narrow = dtype is not None and not any(isinstance(m, BATCH_NORM) for m in model.modules())
+        policy = (
+            MixedPrecisionPolicy(dtype, torch.float32, cast_forward_inputs=False) if narrow else MixedPrecisionPolicy()
+        )
         mesh = dist.init_device_mesh(device.type, (size(),))
         for layer in _layers(model):
-            fully_shard(layer, mesh=mesh)
-        fully_shard(model, mesh=mesh)
+            fully_shard(layer, mesh=mesh, mp_policy=policy)
+        fully_shard(model, mesh=mesh, mp_policy=policy)
     return model
 
 
 def _layers(module: nn.Module) -> Iterator[nn.Module]:
-    """The parts that are gathered one at a time: the children that hold parameters, those of lists one by one."""
+    """The parts that are gathered one at a time: members of lists that hold parameters. What is in no list is gathered with the
+    whole: a part's weights may be used outside of it, as an embedding's are that is the head too."""
     for child in module.children():
-        if isinstance(child, (nn.ModuleList, nn.ModuleDict, nn.Sequential)):
+        if isinstance(child, LISTS) or not isinstance(module, LISTS):
             yield from _layers(child)
         elif any(True for _ in child.parameters()):
             yield child
@@ -132,12 +148,9 @@ def micro_batches(batch_size: int, micro: int) -> list[tuple[slice, float]]:
 
 
 def exchanging(module: nn.Module, now: bool) -> AbstractContextManager:
-    """Exchange gradients in the backward pass within, or not: only the last of several micro-batches has to."""
-    if isinstance(module, DistributedDataParallel) and not now:
-        return module.no_sync()
-    if size() > 1 and hasattr(module, "set_requires_gradient_sync"):  # FSDP2's
-        module.set_requires_gradient_sync(now)
-    return nullcontext()
+    """Exchange gradients in the backward pass within, or not: with DDP only the last of several micro-batches has to. FSDP
+    exchanges each time, for whole gradients are what no process has room for."""
+    return module.no_sync() if isinstance(module, DistributedDataParallel) and not now else nullcontext()
 
 
 def mean(value: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-// The cost calculator: what training a transformer costs, by the formulas of gdlib/diagnose/cost.py.
+// The cost calculator: what training a transformer costs, by the formulas of gdlib/choosing/cost.
 import { line, prepare, write } from "./shared/canvas.js";
 import { bar, button, legend, make, picture, select } from "./shared/elements.js";
 import { clamp, short } from "./shared/numbers.js";
@@ -8,29 +8,41 @@ import { say } from "./shared/words.js";
 
 const TRAITS = ["parameters", "tokens", "devices", "precision", "optimizer", "hardware", "remedy"];
 const FLOPS = { recompute: 8, "low rank": 4 }; // for a parameter and a token; 6 otherwise
+const LAYER = { fp32: 64, mixed: 36 }; // bytes a layer keeps, for each token and unit of width
+const VOCABULARY = 50257;
+
+// Weights that a device holds beside its share: copies in 16 bits or, of many devices, what FSDP has gathered.
+function workingWeights({ parameters, precision, remedy }, devices, layers, shape) {
+  if (devices > 1) return (precision === "fp32" ? 4 : 2) * shape * (VOCABULARY + 12 * Math.min(layers, 2) * shape);
+  return precision === "mixed" && remedy !== "low rank" ? 2 * parameters : 0;
+}
 
 export function costOf(given) {
   const { parameters, tokens, precision, optimizer, remedy, devices, device, utilization } = given;
-  const full = precision === "fp32";
-  const width = full ? 4 : 2;
+  const width = precision === "fp32" ? 4 : 2;
   const shape = ((128 * parameters) / 12) ** (1 / 3);
-  const flops = (FLOPS[remedy] ?? 6) * parameters * tokens;
-  const trained = parameters * (remedy === "low rank" ? given.lowRank : 1);
-  const state = (full ? 0 : 4) + given.stateBytes[optimizer] / (remedy === "8-bit state" ? 4 : 1);
-  const shared = { weights: width * parameters, gradients: width * trained, optimizer: state * trained };
   const layers = shape / 128;
-  const kept = remedy === "recompute" ? 2 * layers + 34 : 34 * layers;
-  const activations = (full ? 2 : 1) * kept * given.tokensPerDevice * shape;
+  const flops = (FLOPS[remedy] ?? 6) * parameters * tokens;
+  const lowRank = remedy === "low rank";
+  const trained = parameters * (lowRank ? given.lowRank : 1);
+  const weights = 4 * trained + (lowRank ? width * parameters : 0);
+  const state = given.stateBytes[optimizer] / (remedy === "8-bit state" ? 4 : 1);
+  const shared = { weights, gradients: 4 * trained, optimizer: state * trained };
+  const kept = layers * (remedy === "recompute" ? 4 : LAYER[precision]) + 4 + width;
+  const activations = given.tokensPerDevice * (kept * shape + 4 * VOCABULARY);
+  const [copies, gathered] = [devices, 2].map((n) => workingWeights(given, n, layers, shape));
   const inAll = shared.weights + shared.gradients + shared.optimizer;
+  const room = device.memory - activations - gathered;
   const days = flops / (devices * device.peak[precision] * utilization) / 86400;
   return {
     flops,
     days,
     activations,
+    copies,
     ...shared,
     dollars: days * 24 * devices * device.price,
-    perDevice: inAll / devices + activations,
-    needed: activations < device.memory ? Math.ceil(inAll / (device.memory - activations)) : Infinity,
+    perDevice: inAll / devices + copies + activations,
+    needed: room > 0 ? Math.max(2, Math.ceil(inAll / room)) : Infinity,
   };
 }
 
@@ -87,8 +99,11 @@ function termsOf(cost, devices, colors) {
     ["weights", cost.weights / devices, colors.blue],
     ["gradients", cost.gradients / devices, colors.orange],
     ["optimiser state", cost.optimizer / devices, colors.green],
+    ["copied or gathered weights", cost.copies, colors.gold],
     ["activations", cost.activations, colors.violet],
-  ].map(([key, value, color]) => ({ text: `${say(key)} ${bytes(value)}`, value, color }));
+  ]
+    .filter(([, value]) => value > 0)
+    .map(([key, value, color]) => ({ text: `${say(key)} ${bytes(value)}`, value, color }));
 }
 
 function drawMemory(w, colors, terms, perDevice) {

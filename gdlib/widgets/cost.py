@@ -13,7 +13,7 @@ DEVICES = (1, 4096)
 
 
 class CostDrawing(Drawing):
-    """The four figures, and the memory of a device term by term; computed in the page."""
+    """The four figures, and the memory of a device term by term; computed in the page, by the constants of `gdlib.choosing.cost`."""
 
     _esm = module("cost")
     hardware_table = traitlets.Dict().tag(sync=True)

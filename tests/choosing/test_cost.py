@@ -50,8 +50,16 @@ def test_sixteen_bytes_a_parameter():
 
 
 def test_activations_of_gpt3():
-    """34 t h l with t = 2048, h = 12288, l = 96, which the shape is taken from."""
-    assert cost.activation_memory(12 * 96 * 12288**2) == pytest.approx(34 * 2048 * 12288 * 96, rel=1e-9)
+    """36 t h l with t = 2048, h = 12288, l = 96, which the shape is taken from, the last normalisation, and the log-probabilities."""
+    expected = 2048 * (36 * 12288 * 96 + 6 * 12288 + 4 * 50257)
+    assert cost.activation_memory(12 * 96 * 12288**2) == pytest.approx(expected, rel=1e-9)
+    assert cost.activation_memory(cost.Shape(96, 12288)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_gpt2s_own_number_of_parameters():
+    """Radford et al. 2019, table 2, as the released weights have them: 124 million and 1.56 billion."""
+    assert cost.Shape(12, 768).parameters == 124_439_808
+    assert cost.Shape(48, 1600).parameters == 1_557_611_200
 
 
 def test_days_and_devices():
@@ -61,14 +69,30 @@ def test_days_and_devices():
 
 
 def test_what_each_remedy_takes_away():
-    """By hand, for 7e9 parameters: 16 bytes each with AdamW in mixed precision, of which 8 are its two moments."""
+    """By hand, for 7e9 parameters: 16 bytes each with AdamW, of which 8 are its two moments; frozen ones 2 in mixed precision."""
     assert sum(cost.training_memory(7e9, remedy="8-bit state").values()) == pytest.approx(7e9 * (2 + 2 + 4 + 2))
-    assert sum(cost.training_memory(7e9, remedy="low rank").values()) == pytest.approx(7e9 * (2 + 0.01 * 14))
+    assert sum(cost.training_memory(7e9, remedy="low rank").values()) == pytest.approx(7e9 * (2 + 0.01 * 16))
     assert cost.training_memory(7e9, remedy="recompute") == cost.training_memory(7e9)
     gpt3 = 12 * 96 * 12288**2  # 96 layers of width 12,288
-    assert cost.activation_memory(gpt3, remedy="recompute") == pytest.approx(2048 * 12288 * (2 * 96 + 34), rel=1e-6)
+    expected = 2048 * (12288 * (4 * 96 + 6) + 4 * 50257)
+    assert cost.activation_memory(gpt3, remedy="recompute") == pytest.approx(expected, rel=1e-6)
     assert cost.training_flops(1.0, 1.0, "recompute") == 8.0
     assert cost.training_flops(1.0, 1.0, "low rank") == 4.0
+
+
+def test_when_the_network_is_what_a_step_waits_for():
+    """The inequalities of chapter 4.5, by hand."""
+    rate, link, shape = 125e12, 25e9, cost.Shape(32, 4096, vocabulary=0, context=0)
+    for devices in (8, 64):
+        for tokens in (2**17, 2**20):
+            given = {"tokens": tokens, "devices": devices, "rate": rate, "link": link}
+            rho = {way: cost.network_share(shape, way=way, **given) for way in ("ddp", "tensor", "pipeline")}
+            share = 4 * (devices - 1) * rate / (3 * link * tokens)
+            assert rho["ddp"] == pytest.approx(share, rel=0.01)  # all but biases
+            assert rho["tensor"] == pytest.approx(2 * (devices - 1) * rate / (9 * link * shape.width))
+            assert rho["pipeline"] == pytest.approx(devices * rate / (18 * link * shape.width * shape.layers))
+    assert cost.bubble(1, 1) == 0
+    assert cost.utilization(1e9, 1e6, seconds=60.0, peak=1e12, devices=100) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -79,6 +103,13 @@ def test_what_each_remedy_takes_away():
         (lambda: cost.training_memory(1, "fp8"), ValueError, "precision must be one of 'fp32', 'mixed'; got 'fp8'"),
         (lambda: cost.training_memory(1, optimizer="lion"), ValueError, "optimizer must be one of"),
         (lambda: cost.activation_memory(1, 0), ValueError, "tokens_per_device"),
+        (lambda: cost.activation_memory(1, attention="slow"), ValueError, "attention must be one of 'flash', 'stored'"),
+        (lambda: cost.step_memory(1e6, devices=2, parallel="both"), ValueError, "parallel must be one of"),
+        (lambda: cost.traffic(1e6, 1, 4, "ring"), ValueError, "way must be one of 'ddp', 'fsdp'"),
+        (lambda: cost.traffic(1e6, 1, 4, "hsdp", replicas=3), ValueError, "replicas must divide devices = 4; got 3"),
+        (lambda: cost.network_share(1e6, 1, 4, link=0), ValueError, "link"),
+        (lambda: cost.bubble(0, 1), ValueError, "stages"),
+        (lambda: cost.utilization(1, 1, 0.0, 1), ValueError, "seconds"),
         (lambda: cost.training_days(1, 1, 1, utilization=1.5), ValueError, "utilization must be a finite number of at"),
         (lambda: cost.training_days(1, 0, 1), ValueError, "devices"),
         (lambda: cost.devices_needed(1, -1), ValueError, "memory"),

@@ -1,7 +1,4 @@
-"""What training a large transformer costs: compute, memory, time and money, by the formulas practitioners use.
-
-The numbers are estimates for a decoder-only transformer. Each function says what it leaves out.
-"""
+"""Floating-point operations, and the days, dollars and devices that they take."""
 
 import math
 from typing import NamedTuple
@@ -30,9 +27,6 @@ HARDWARE = {
     "H100": Hardware({"fp32": 67e12, "mixed": 989e12}, 80e9, 3.0),
     "RTX 4090": Hardware({"fp32": 82.6e12, "mixed": 165e12}, 24e9, 0.5),
 }
-
-STATE_BYTES = {"sgd": 0, "momentum": 4, "adamw": 8}
-"""Bytes of optimiser state that a parameter needs, for none, one or two fp32 numbers."""
 
 REMEDIES = ("none", "recompute", "8-bit state", "low rank")
 """Ways to need less memory: recomputing activations, optimiser state in 8 bits, training a low-rank addition to frozen weights."""
@@ -67,68 +61,31 @@ def training_flops(parameters: float, tokens: float, remedy: str = "none") -> fl
     return each * _check.positive("parameters", parameters) * _check.positive("tokens", tokens)
 
 
-def training_memory(
-    parameters: float, precision: str = "mixed", optimizer: str = "adamw", remedy: str = "none"
-) -> dict[str, float]:
-    """Bytes that weights, gradients and optimiser state take, over all devices together.
+def utilization(parameters: float, tokens: float, seconds: float, peak: float, devices: int = 1) -> float:
+    r"""Share of the hardware's peak that does useful work: MFU, model FLOP utilisation (Chowdhery et al. 2022, appendix B).
 
-    In ``"fp32"`` weights and gradients take 4 bytes a parameter each. In ``"mixed"`` they take 2 each, and an fp32 copy of the
-    weights, counted with the optimiser's state, takes 4 more: 16 bytes a parameter with AdamW (Rajbhandari et al. 2020,
-    section 3.1). With ``"8-bit state"`` the optimiser's own numbers take a byte each (Dettmers et al. 2022), with ``"low rank"``
-    gradients, state and copy are those of `LOW_RANK` of the parameters (Hu et al. 2022). Activations depend on shape and batch:
-    see `activation_memory`.
+    .. math:: \text{MFU} = \frac{6 N D}{k P t}
+
+    for :math:`D` tokens in :math:`t` seconds on :math:`k` devices of :math:`P` FLOP/s. What is computed twice is counted once.
+    Attention over the context is left out, as in `training_flops`: with a context of :math:`T` and a width of :math:`h` it would add
+    :math:`T / 6h` of the whole.
 
     Args:
-        parameters: how many; positive.
-        precision: ``"fp32"`` or ``"mixed"`` (bf16 or fp16 with an fp32 copy of the weights).
-        optimizer: ``"sgd"``, ``"momentum"`` or ``"adamw"``.
-        remedy: one of `REMEDIES`.
-
-    Returns:
-        ``{"weights", "gradients", "optimizer"}``, in bytes.
+        parameters: :math:`N`, those that multiply something: with an embedding that is the head too, all but positions; positive.
+        tokens: tokens of so many steps; positive.
+        seconds: that these steps took; positive.
+        peak: of one device, in FLOP/s, at the precision used; positive.
+        devices: how many.
 
     Raises:
         TypeError, ValueError: if an argument is not what is said above.
 
     Example:
-        >>> sum(training_memory(7e9).values()) / 1e9
-        112.0
+        >>> f"{utilization(124e6, tokens=16 * 1024, seconds=0.1, peak=312e12):.0%}"
+        '39%'
     """
-    n = _check.positive("parameters", parameters)
-    _check.one_of("precision", precision, ("fp32", "mixed"))
-    _check.one_of("optimizer", optimizer, STATE_BYTES)
-    width, copy = (4, 0) if precision == "fp32" else (2, 4)
-    _check.one_of("remedy", remedy, REMEDIES)
-    state = copy + STATE_BYTES[optimizer] / (4 if remedy == "8-bit state" else 1)
-    trained = n * (LOW_RANK if remedy == "low rank" else 1)
-    return {"weights": width * n, "gradients": width * trained, "optimizer": state * trained}
-
-
-def activation_memory(
-    parameters: float, tokens_per_device: int = 2048, precision: str = "mixed", remedy: str = "none"
-) -> float:
-    r"""Bytes of activations that one device keeps for the backward pass, with an attention that stores no scores.
-
-    .. math:: A \approx 34\, t\, h\, l \quad\text{in 16 bits}, \qquad N \approx 12\, l\, h^2
-
-    for :math:`t` tokens at a time, :math:`l` layers of width :math:`h` (Korthikanti et al. 2022, equation 2, without its
-    attention term; Dao et al. 2022 for why it may go). The shape is taken as :math:`h = 128\, l`, that of GPT-3. With
-    ``"recompute"`` each layer keeps its input alone, and one layer at a time all the rest: :math:`2\, t\, h\, l + 34\, t\, h`.
-
-    Raises:
-        TypeError, ValueError: if an argument is not positive, or ``precision`` or ``remedy`` is unknown.
-
-    Example:
-        >>> f"{activation_memory(175e9) / 1e9:.0f} GB"  # 96 layers of width 12,288
-        '82 GB'
-    """
-    n = _check.positive("parameters", parameters)
-    tokens = _check.whole("tokens_per_device", tokens_per_device)
-    _check.one_of("precision", precision, ("fp32", "mixed"))
-    width = (128.0 * n / 12.0) ** (1 / 3)
-    layers = width / 128.0
-    kept = 2.0 * layers + 34.0 if _check.one_of("remedy", remedy, REMEDIES) == "recompute" else 34.0 * layers
-    return (1.0 if precision == "mixed" else 2.0) * kept * tokens * width
+    seconds, peak = _check.positive("seconds", seconds), _check.positive("peak", peak)
+    return training_flops(parameters, tokens) / seconds / peak / _check.whole("devices", devices)
 
 
 def training_days(flops: float, devices: int, peak: float, utilization: float = 0.4) -> float:
