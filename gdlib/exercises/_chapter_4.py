@@ -170,4 +170,84 @@ EXERCISES = {
             "d": "Momentum has a memory. But Adam has two.",
         },
     ),
+    "4.4.1": numbers(
+        [3.2, 0.99, 9.5],
+        "GB and sequences",
+        within=0.06,
+        mistakes=[
+            ([21.4, 6.6, 63], "The weights alone are 2 bytes a parameter; training keeps 16."),
+            ([3.2, 1.99, 19], "A number of 16 bits has two bytes."),
+            ([3.2, 0.99, 15.9], "While a layer is computed again, all of what it keeps is there, for each sequence."),
+        ],
+    ),
+    "4.4.2": number(
+        0.125,
+        "The smallest weight that cannot move",
+        mistakes={
+            0.0625: "A move of at least half the spacing is enough: which power of two has a spacing of twice the rate?",
+            0.25: "From a smaller one on, too: half the spacing below 0.25 is still above the rate.",
+            0.0768: "The spacing is the same within a power of two: the answer is one.",
+        },
+    ),
+    "4.4.3": function(
+        lambda layers: math.sqrt(layers) / 4,
+        [(16,), (96,), (1000,)],
+        "The best group",
+        mistakes=[
+            (
+                lambda layers: math.sqrt(layers),
+                "A layer keeps 16 times as much as the input of a group: that moves the optimum.",
+            ),
+            (lambda layers: math.sqrt(layers / 4), "The 16 stands under the root."),
+            (
+                lambda layers: 4 * math.sqrt(layers),
+                "The other way round: what is recomputed is dear, so the groups are small.",
+            ),
+        ],
+    ),
+    "4.4.4": number(
+        0.1 / 65_536,
+        "The length of a step",
+        mistakes={
+            0.1: "The clipped gradient has length 1, but the scaler still divides it.",
+            0.034: "This is the step of the true gradient. It was clipped while it was scaled.",
+            1 / 65_536: "And the learning rate?",
+        },
+    ),
+    "4.5.1": numbers(
+        [6.5, 75.56, 3.02],
+        "GB, GB and seconds",
+        mistakes=[
+            ([208, 75.56, 3.02], "Every device keeps its share of the state, not all of it."),
+            ([6.5, 78, 3.12], "A process does not send its own part: 31 of 32."),
+            (
+                [6.5, 50.4, 2.02],
+                "Parameters are gathered twice, forward and backward, and gradients sent once: three times in all.",
+            ),
+            ([6.5, 151, 6.05], "In 16 bits a number has two bytes."),
+        ],
+    ),
+    "4.5.2": function(
+        lambda k, short, long: (k - 1) * (short - long) / (2 * (1 + k)),
+        [(3.0, 2.0, 1.0), (10.0, 1.0, 4.0)],
+        "The difference",
+        mistakes=[
+            (
+                lambda k, short, long: (k - 1) * (long - short) / (2 * (1 + k)),
+                "The plain average less the mean over tokens is asked for: the sign.",
+            ),
+            (lambda k, short, long: (short + long) / 2, "This is the plain average itself."),
+            (lambda k, short, long: (short + k * long) / (1 + k), "This is the mean over tokens itself."),
+        ],
+    ),
+    "4.5.4": function(
+        lambda k: (k + 1 / k) / 2,
+        [(2**0.5,), (0.5,), (3.0,)],
+        "The factor",
+        mistakes=[
+            (lambda k: k, "Saving more rarely also costs fewer saves: two terms."),
+            (lambda k: k + 1 / k, "At the best interval the factor must be 1."),
+            (lambda k: (k + 1 / k) / 2 - 1, "This is the part that is added. The factor is asked for."),
+        ],
+    ),
 }
