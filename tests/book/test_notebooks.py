@@ -5,12 +5,15 @@ import copy
 import importlib.util
 import io
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import pytest
 from conftest import ROOT
 from PIL import Image
+
+from gdlib import exercises
 
 spec = importlib.util.spec_from_file_location("notebooks", ROOT / "book" / "_tools" / "notebooks.py")
 notebooks = importlib.util.module_from_spec(spec)
@@ -122,3 +125,20 @@ def test_visible_cells_are_short(path):
         hidden = {"hide-input", "remove-cell", "remove-input", "hide-cell"} & set(cell.metadata.get("tags", []))
         if cell.cell_type == "code" and not hidden:
             assert cell.source.count("\n") < 15, cell.source.splitlines()[0]
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: str(path.relative_to(ROOT / "book")))
+def test_printed_solutions_pass_their_checks(path):
+    """nbval runs them; here is what they are asked, that it was right, and that the page says what to hand in."""
+    cells = nbformat.read(path, as_version=4).cells
+    for before, cell in zip(cells, cells[1:]):
+        calls = re.findall(r'^check\("([\d.]+)", (answer_\d+)\)$', cell.source, re.MULTILINE)
+        assert bool(calls) == ("solution" in cell.metadata.get("tags", []))
+        for name, answer in calls:
+            assert name in exercises.names() and name.rsplit(".", 1)[1] == answer.removeprefix("answer_")
+            assert re.search(
+                rf"^\*\*{answer.removeprefix('answer_')}\. .*^To check: `{answer}",
+                before.source,
+                re.DOTALL | re.MULTILINE,
+            )
+            assert [output.data["text/plain"] for output in cell.outputs if "data" in output] == ["Right."]
