@@ -131,7 +131,7 @@ def follow_lr(
         >>> rate(0), rate(10), rate(20)
         (0.1, 0.1, 0.05)
     """
-    schedule = as_schedule(schedule)
+    schedule = as_schedule(schedule, "schedule")
     base_lr, base = _check.positive("base_lr", base_lr), _check.whole("base_batch_size", base_batch_size)
     power = RULES[_check.one_of("rule", rule, RULES)]
     limit = _limit(largest, base)

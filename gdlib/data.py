@@ -218,6 +218,7 @@ def epoch_order(n: int, epoch: int, seed: int, device: torch.device = torch.devi
 
     It is ``torch.randperm`` from a generator seeded with NumPy's ``SeedSequence((seed, epoch))``, the same on all devices.
     """
+    seed = _check.whole("seed", seed, low=0)
     return _kept_order(n, epoch, seed, device).clone()
 
 
@@ -249,7 +250,12 @@ def batch_indices(
         >>> sorted(first.tolist()) == sorted(second.tolist()) == [0, 1, 2, 3, 4]
         True
     """
-    epoch, begin = divmod(samples_seen, n)
+    n, batch_size, seed = (
+        _check.whole("n", n),
+        _check.whole("batch_size", batch_size),
+        _check.whole("seed", seed, low=0),
+    )
+    epoch, begin = divmod(_check.whole("samples_seen", samples_seen, low=0), n)
     if begin + batch_size <= n:
         return _kept_order(n, epoch, seed, device)[begin : begin + batch_size].clone()
     parts = []
@@ -270,6 +276,7 @@ def hold_out(data: Dataset, count: int, seed: int = 0) -> Split:
         >>> hold_out(Dataset([[0.0], [1.0], [2.0]], [0, 1, 0]), 1).train
         Dataset(2 samples, inputs (1,) float32, targets () int64)
     """
+    data = as_dataset("data", data)
     if _check.whole("count", count) >= len(data):
         raise ValueError(f"count must be below the {len(data)} samples of data; got {count}")
     order = epoch_order(len(data), 0, seed)

@@ -74,6 +74,8 @@ def descend(
         >>> path.points.tolist()
         [[1.0, 1.0], [0.9, 0.0], [0.81, 0.0]]
     """
+    if not all(hasattr(problem, name) for name in ("dim", "loss", "gradient")):
+        raise TypeError(f"problem must have dim, loss and gradient, as those of gdlib.problems do; got {problem!r}")
     w = as_point(start, problem.dim, "start")
     if w.ndim != 1 or not w.isfinite().all():
         raise ValueError(f"start must be {problem.dim} finite numbers; got {start!r}")

@@ -89,7 +89,7 @@ class Quadratic:
     """
 
     def __init__(self, curvatures: Sequence[float]):
-        if isinstance(curvatures, (int, float, str)):
+        if isinstance(curvatures, (str, bytes, dict)) or not hasattr(curvatures, "__iter__"):
             raise TypeError(f"curvatures must be a sequence of positive numbers; got {curvatures!r}")
         values = [_check.positive("curvatures", float(c) if isinstance(c, Tensor) else c) for c in curvatures]
         if not values:

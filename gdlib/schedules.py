@@ -311,7 +311,7 @@ def warmup(schedule: float | Schedule, steps: int, start: float = 0.0) -> Schedu
         >>> [rate(step) for step in range(6)]
         [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     """
-    schedule, steps = as_schedule(schedule), _check.whole("steps", steps)
+    schedule, steps = as_schedule(schedule, "schedule"), _check.whole("steps", steps)
     start = _check.number("start", start, low=0.0, high=1.0)
     return lambda step: schedule(step) * (start + (1.0 - start) * min(1.0, step / steps))
 
@@ -345,7 +345,7 @@ def as_torch(schedule: float | Schedule, optimizer: torch.optim.Optimizer) -> to
     """
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer; got {type(optimizer).__name__}")
-    return _TorchScheduler(as_schedule(schedule), optimizer)
+    return _TorchScheduler(as_schedule(schedule, "schedule"), optimizer)
 
 
 class _TorchScheduler(torch.optim.lr_scheduler.LRScheduler):
@@ -376,13 +376,13 @@ class _TorchScheduler(torch.optim.lr_scheduler.LRScheduler):
         super().load_state_dict(state)
 
 
-def as_schedule(lr: float | Schedule) -> Schedule:
+def as_schedule(lr: float | Schedule, name: str = "lr") -> Schedule:
     """A schedule from a schedule or a number.
 
     Raises:
-        TypeError, ValueError: if ``lr`` is neither a function of the step nor a positive finite number.
+        TypeError, ValueError: if ``lr`` is neither a function of the step nor a positive finite number; the error calls it ``name``.
     """
-    return lr if callable(lr) else constant(lr)
+    return lr if callable(lr) else constant(_check.positive(name, lr))
 
 
 def _half_cosine(share: float) -> float:
