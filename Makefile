@@ -75,7 +75,7 @@ slides: book
 	$(BIN)/python book/_tools/slides.py
 
 bench: $(VENV)/bench book
-	@failed=0; for race in sweep trainer recommend pages slow_line; do $(BIN)/python tests/benchmarks/$$race.py || failed=1; done; exit $$failed
+	@failed=0; for race in library sweep trainer pages slow_line recommend; do $(BIN)/python tests/benchmarks/$$race.py || failed=1; done; exit $$failed
 
 gpu:
 	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) tests/gpu/record.py $(if $(SMOKE),--smoke)

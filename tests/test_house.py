@@ -129,3 +129,12 @@ def test_the_map_names_everything():
     assert all(name in gdlib.__doc__ for name in ("Trainer", "schedules", "range_test", "recommend", "widgets"))
     with pytest.raises(AttributeError, match="module 'gdlib' has no attribute 'trainer'"):
         _ = gdlib.trainer
+
+
+def test_nobody_imports_a_conftest():
+    """Two of them cannot be imported side by side, so that tests of two folders could not be run in one call."""
+    for path in (ROOT / "tests").rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        named = [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+        named += [alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names]
+        assert "conftest" not in named, path

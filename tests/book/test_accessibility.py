@@ -1,67 +1,10 @@
-"""Nothing serious or critical for readers with an assistive device: axe-core over every page, in both themes, and by hand what it
-cannot see."""
+"""What is said of the pages to readers with an assistive device. That axe-core finds nothing serious on any page, in either theme, is asked
+in the one visit of a page (test_pages.py)."""
 
 import re
-from pathlib import Path
 
-import pytest
-from conftest import LIVE, PAGES, ROOT, SITE, Watched
-
-AXE = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
-RUN = """async ([only, exclude]) => {
-  const options = {resultTypes: ['violations'], preload: false, iframes: false, ...(only && {runOnly: only})};
-  const {violations} = await axe.run({exclude}, options);
-  return violations.filter(({impact}) => impact === 'serious' || impact === 'critical')
-    .flatMap(({id, nodes}) => nodes.map((node) => `${id}: ${node.target}: ${node.html.slice(0, 160)}`));
-}"""
-FOR_THE_EYE = [[".katex-html"]]  # each formula's MathML stands beside it
-CODE = [
-    [".highlight pre"]
-]  # thousands of words in the same dozen colours: looked at on one page, which has most of them
-
-
-UNHEARD = """() => {
-  const name = (e) => e.getAttribute('aria-label') ?? e.labels?.[0]?.textContent ?? e.alt ?? '';
-  const bare = (selector, has) => [...document.querySelectorAll(selector)].filter((e) => !has(e)).map((e) => e.outerHTML.slice(0, 160));
-  return [
-    ...bare('.math', (e) => e.querySelector('math')),
-    ...bare('article img', name),
-    ...bare('input[type=range], .gd [role=slider]', (e) => name(e) && e.getAttribute('aria-valuetext')),
-    ...bare('.gd canvas', name),
-    ...bare('details > summary', (e) => e.textContent.trim() || name(e)),
-  ];
-}"""
-
-
-def coloured(path: str) -> int:
-    html = (SITE / path).read_text(encoding="utf-8")
-    return len(set(re.findall(r'<span class="(\w{1,2})">', html)))
-
-
-def in_both_themes(watched: Watched, exclude: list[list[str]]) -> list[str]:
-    page = watched.page
-    page.set_default_timeout(120_000)
-    page.emulate_media(reduced_motion="reduce")  # colours are there at once
-    page.wait_for_load_state("networkidle")
-    watched.settle()
-    page.evaluate(f"{AXE};0")
-    found = page.evaluate(RUN, [None, exclude])
-    page.evaluate("document.documentElement.dataset.theme = 'dark'")
-    watched.settle()
-    return found + [f"dark: {one}" for one in page.evaluate(RUN, [["color-contrast"], exclude])]  # all a theme changes
-
-
-@pytest.mark.parametrize("path", PAGES)
-def test_axe_finds_nothing_serious_and_all_that_is_shown_is_said(visit, path):
-    """Each formula has its MathML, each figure and each widget's picture its words, each slider its name and its value in words."""
-    watched = visit(path, "light")
-    page = watched.page
-    if path in LIVE:
-        page.wait_for_function("() => performance.getEntriesByName('gdlib draw').length > 0", timeout=120_000)
-    found = in_both_themes(watched, FOR_THE_EYE + CODE)
-    assert not found, "\n".join([f"{len(found)} findings", *found[:20]])
-    assert page.evaluate(UNHEARD) == []
-
+from axe import FOR_THE_EYE, coloured, serious
+from visiting import LIVE, PAGES, ROOT
 
 NAMED = """([role, name]) => {
   const words = (e) => e.getAttribute('aria-label') ?? e.labels?.[0]?.textContent ?? e.alt ?? e.textContent;
@@ -82,7 +25,12 @@ def test_the_table_of_what_is_read_out_is_true(visit):
 
 
 def test_code_has_contrast(visit):
-    found = in_both_themes(visit(max(PAGES, key=coloured), "light"), FOR_THE_EYE)
+    """On the page with most colours; elsewhere code is left out, for it is thousands of words in the same dozen."""
+    watched = visit(max(PAGES, key=coloured), "light")
+    watched.page.wait_for_load_state("networkidle")
+    found = serious(watched, FOR_THE_EYE, ["color-contrast"])
+    watched.page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    found += serious(watched, FOR_THE_EYE, ["color-contrast"])
     assert not found, "\n".join([f"{len(found)} findings", *found[:20]])
 
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import LIVE, PAGES, SITE, Watched
+from visiting import LIVE, PAGES, SITE, Watched
 
 SCRIPTS_AND_STYLES, WHOLE, SHIFT = 550_000, 1_000_000, 0.02
 DATA = r'type="application/(?:vnd\.jupyter|ld\+json|json)'

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from conftest import SLIDERS, drawn_after
+from visiting import SLIDERS, drawn_after
 
 from gdlib import History, Trainer, data, models
 from gdlib.widgets import Cockpit

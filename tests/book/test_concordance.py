@@ -8,7 +8,7 @@ import json
 import re
 
 import pytest
-from conftest import ROOT
+from visiting import ROOT
 
 PAGE = ROOT / "book" / "appendix" / "concordance.md"
 SOURCE = [

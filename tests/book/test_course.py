@@ -7,7 +7,7 @@ import sys
 
 import nbformat
 import pytest
-from conftest import ROOT, SITE
+from visiting import ROOT, SITE
 
 sys.path.insert(0, str(ROOT / "book" / "_tools"))
 

@@ -1,7 +1,7 @@
 """The curve explorer in a real browser: each control, its names, and what it says."""
 
 import numpy as np
-from conftest import SLIDERS, drawn_after, in_each_view
+from visiting import SLIDERS, drawn_after, in_each_view
 
 from gdlib.widgets import Axis, CurveExplorer
 

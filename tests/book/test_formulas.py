@@ -11,11 +11,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import PAGES, ROOT, SITE
 from markdown_it.renderer import RendererHTML
 from markdown_it.tree import SyntaxTreeNode
 from myst_parser.config.main import MdParserConfig
 from myst_parser.parsers.mdit import create_md_parser
+from visiting import PAGES, ROOT, SITE
 
 TOOLS = ROOT / "book" / "_tools"
 MATH = {"math_inline", "math_inline_double", "math_block", "math_block_label", "amsmath"}

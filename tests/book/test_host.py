@@ -8,10 +8,10 @@ import anywidget
 import ipywidgets as ipy
 import pytest
 import traitlets
-from conftest import LIVE, ROOT, SITE, Watched, serve
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from ipywidgets.embed import dependency_state, embed_data
+from visiting import LIVE, ROOT, SITE, Watched, serve
 
 STATIC = ROOT / "book" / "_static"
 HEAD = '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>x</title><link rel="icon" href="data:,"></head><body>'

@@ -5,8 +5,8 @@ import sys
 
 import nbformat
 import pytest
-from conftest import ROOT
 from jupyter_server.services.contents.filemanager import FileContentsManager
+from visiting import ROOT
 
 sys.path.insert(0, str(ROOT / "book" / "_tools"))
 

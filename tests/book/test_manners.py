@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from conftest import SLIDERS
-from test_accessibility import AXE
+from axe import AXE
 from test_curve_explorer import curves
 from test_schedule_widgets import diagram, range_test, workshop
 from test_snapshot_widgets import predictions, quiz, texts
+from visiting import SLIDERS
 
 from gdlib import History, Sweep, Trainer, data, models, sweep, widgets
 

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import pytest
-from conftest import ROOT
 from PIL import Image
+from visiting import ROOT
 
 from gdlib import exercises
 

@@ -8,8 +8,8 @@ import sys
 
 import nbformat
 import pytest
-from conftest import ROOT, SITE
 from IPython.core.inputtransformer2 import TransformerManager
+from visiting import ROOT, SITE
 
 sys.path.insert(0, str(ROOT / "book" / "_tools"))
 

@@ -1,4 +1,4 @@
-"""Every page of the built site in a real browser, with no way out: whole, quiet, and alive where it has a widget.
+"""Every page of the built site in a real browser, with no way out: whole, quiet, well said, and alive where it has a widget.
 
 A page is visited once; what is asked of it follows in the order in which one move does not spoil the next. What takes how long is
 measured by tests/benchmarks/pages.py: a limit in time would say how busy the machine is.
@@ -8,7 +8,8 @@ import json
 import re
 
 import pytest
-from conftest import LIVE, PAGES, SITE, SLIDERS, Watched, drawn_after, look
+from axe import CODE, FOR_THE_EYE, UNHEARD, serious
+from visiting import LIVE, PAGES, SITE, SLIDERS, Watched, drawn_after, look
 
 WAYS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
 UNSET = "[...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container, .katex, math')).length"
@@ -48,6 +49,18 @@ def is_whole(watched: Watched, theme: str, width: int) -> None:
     assert page.evaluate("document.documentElement.dataset.theme") == theme
     broken = page.evaluate("[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)")
     assert not broken
+
+
+def is_said(watched: Watched, theme: str, width: int) -> None:
+    """Nothing serious or critical for an assistive device. Of the colours, both themes are asked: they are all that a theme changes.
+
+    Each formula has its MathML, each figure and each widget's picture its words, each slider its name and its value in words.
+    """
+    if width != 1280:
+        return
+    found = serious(watched, FOR_THE_EYE + CODE, None if theme == "light" else ["color-contrast"])
+    assert not found, "\n".join([f"{theme}: {len(found)} findings", *found[:20]])
+    assert theme == "dark" or watched.page.evaluate(UNHEARD) == []
 
 
 def starts_where_the_text_does(watched: Watched) -> None:
@@ -115,7 +128,7 @@ def moved(watched: Watched, slider: int) -> bool:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_page_is_whole_quiet_and_alive(visit, path):
+def test_page_is_whole_quiet_said_and_alive(visit, path):
     """Loaded in one theme and width, each page another, then seen in all four."""
     first = PAGES.index(path) % 4
     watched = visit(path, *WAYS[first])

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import SITE, Watched, page_of
 from test_accessibility import AXE
+from visiting import SITE, Watched, page_of
 
 from gdlib import widgets
 from gdlib.widgets import Question

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import ROOT, SITE
+from visiting import ROOT, SITE
 
 GLOSSARY = (ROOT / "book" / "appendix" / "glossary.md").read_text(encoding="utf-8")
 ENTRIES = [entry.splitlines() for entry in re.split(r"\n\s*\n", GLOSSARY.split(":::")[1].split("\n", 1)[1].strip())]

@@ -4,7 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from conftest import SLIDERS, drawn_after, in_each_view
+from visiting import SLIDERS, drawn_after, in_each_view
 
 from gdlib import Sweep
 from gdlib.choosing import RangeTest

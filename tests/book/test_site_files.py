@@ -10,7 +10,7 @@ import zipfile
 
 import pytest
 import yaml
-from conftest import PAGES, ROOT, SITE, Watched
+from visiting import PAGES, ROOT, SITE, Watched
 
 import gdlib
 

@@ -5,7 +5,7 @@ import sys
 
 import nbformat
 import pytest
-from conftest import ROOT, SITE, Watched
+from visiting import ROOT, SITE, Watched
 
 sys.path.insert(0, str(ROOT / "book" / "_tools"))
 

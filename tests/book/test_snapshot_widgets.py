@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import SLIDERS, drawn_after, in_each_view
+from visiting import SLIDERS, drawn_after, in_each_view
 
 from gdlib.widgets import Case, PredictionExplorer, RunQuiz, Snapshots, TextExplorer
 from gdlib.widgets.along import loss_at

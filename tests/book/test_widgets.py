@@ -12,8 +12,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import PATIENCE, ROOT, SITE, Watched, serve
 from nbclient import NotebookClient
+from visiting import PATIENCE, ROOT, SITE, Watched, serve
 
 CELLS = """
 import torch
