@@ -139,7 +139,7 @@ def follow_lr(
     def size(step: int) -> int:
         if not power:
             return base
-        lr = schedule(step)
+        lr = _check.number("schedule(step)", schedule(step), low=0.0)
         try:
             grown = base * (base_lr / lr) ** (1.0 / power)
         except (ZeroDivisionError, OverflowError):

@@ -30,13 +30,13 @@ class Dataset:
 
     Args:
         inputs: a tensor or array of shape ``(n, ...)``, or a tuple or dict of them, nested as you like.
-        targets: the same; class numbers as integers, quantities as floats. NumPy's float64 becomes torch's default, in both, and
+        targets: the same; class numbers as integers, quantities as floats. NumPy's float64 and complex128 become torch's default, in both, and
             unsigned integers of more than 8 bits become int64; a tensor keeps its dtype. An array that is mapped from a file
             (``np.memmap``, or a view of one) stays there: its samples are read when a batch needs them, and not checked.
 
     Raises:
-        TypeError: if either is not made of numbers.
-        ValueError: if they are empty, differ in length, or hold NaN or infinity.
+        TypeError: if either is not made of numbers, or a tensor is sparse, nested, quantized or on the meta device.
+        ValueError: if they are empty, differ in length, hold NaN, infinity or masked values, or hang in a graph.
 
     Example:
         >>> Dataset([[0.0], [1.0], [2.0]], [0, 1, 0])
@@ -159,10 +159,16 @@ def _is_structure(branch: Any) -> bool:
 
 
 def _checked(name: str, values: Any) -> Any:
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(f"{name} must be finite; got masked values in it")
     try:
         values = values if _on_disk(values) else as_tensor(values)
+    except OverflowError as error:
+        raise ValueError(f"{name} must fit into 64 bits with a sign; {error}") from error
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} must be a tensor or an array of numbers; got {type(values).__name__}") from error
+    if isinstance(values, Tensor):
+        values = _plain(name, values)
     if values.ndim == 0 or len(values) == 0:
         raise ValueError(f"{name} must hold at least one sample; got shape {tuple(values.shape)}")
     if (
@@ -172,6 +178,18 @@ def _checked(name: str, values: Any) -> Any:
     ):
         raise ValueError(f"{name} must be finite; got NaN or infinity in it")
     return values
+
+
+def _plain(name: str, values: Tensor) -> Tensor:
+    """``values``, which rows can be taken of, outside any graph."""
+    kinds = {"sparse": values.layout != torch.strided, "nested": values.is_nested, "quantized": values.is_quantized}
+    if odd := [kind for kind, is_so in (kinds | {"meta": values.is_meta}).items() if is_so]:
+        raise TypeError(f"{name} must be a dense tensor of numbers; got a {odd[0]} one")
+    if values.grad_fn is not None:
+        raise ValueError(
+            f"{name} must be data, and no part of a graph; got a tensor with a gradient function: detach() it"
+        )
+    return values.detach() if values.requires_grad else values
 
 
 def as_tensor(values: Any) -> Tensor:
@@ -184,8 +202,10 @@ def as_tensor(values: Any) -> Tensor:
     if isinstance(values, Tensor):
         return values
     values = np.asarray(values)
-    wanted = torch.get_default_dtype() if values.dtype == np.float64 else None
+    wanted = {"f8": torch.get_default_dtype(), "c16": torch.get_default_dtype().to_complex()}.get(values.dtype.str[1:])
     if values.dtype.kind == "u" and values.dtype.itemsize > 1:
+        if values.dtype.itemsize == 8 and values.size and values.max() > np.iinfo(np.int64).max:
+            raise OverflowError(f"got {values.max()}")
         values = values.astype(np.int64)
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if any(stride < 0 for stride in values.strides):
@@ -280,13 +300,13 @@ def hold_out(data: Dataset, count: int, seed: int = 0) -> Split:
     if _check.whole("count", count) >= len(data):
         raise ValueError(f"count must be below the {len(data)} samples of data; got {count}")
     order = epoch_order(len(data), 0, seed)
-    parts = (order[:-count], order[-count:])
-    return Split(
-        *(
-            Dataset(*(tree_map(lambda leaf, rows=rows: leaf[rows], side) for side in (data.inputs, data.targets)))
-            for rows in parts
-        )
-    )
+
+    def part(rows: Tensor) -> Dataset:
+        inputs = tree_map(lambda leaf: leaf[rows], data.inputs)
+        own = data.targets is data.inputs
+        return Dataset(inputs, inputs if own else tree_map(lambda leaf: leaf[rows], data.targets))
+
+    return Split(part(order[:-count]), part(order[-count:]))
 
 
 @cache

@@ -34,7 +34,11 @@ class _Rule(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
-        """One step on every parameter that has a gradient."""
+        """One step on every parameter that has a gradient.
+
+        Raises:
+            TypeError: if a gradient is sparse and the rule is not SGD.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -42,6 +46,8 @@ class _Rule(torch.optim.Optimizer):
         for group in self.param_groups:
             for p in group["params"]:
                 if p.grad is not None:
+                    if p.grad.is_sparse and type(self) is not SGD:
+                        raise TypeError(f"{type(self).__name__} takes no sparse gradients; take torch.optim.SparseAdam")
                     self.update(p, p.grad, self.state[p], group)
         return loss
 
@@ -134,6 +140,8 @@ class AdamW(_Rule):
         super().__init__(parameters, lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay)
 
     def update(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:
+        if p.is_complex():  # a complex number is two real ones
+            p, g = torch.view_as_real(p), torch.view_as_real(g)
         if not state:
             state.update(step=0, mean=torch.zeros_like(p), square=torch.zeros_like(p))
         state["step"] += 1
@@ -217,7 +225,7 @@ class Muon(AdamW):
         )  # fmt: skip
 
     def update(self, p: Tensor, g: Tensor, state: dict, group: dict) -> None:
-        if group["adamw"] or p.ndim != 2:
+        if group["adamw"] or p.ndim != 2 or p.is_complex():
             return super().update(p, g, state, group | {"lr": group["lr"] * group["adamw_lr"]})
         if not state:
             state["velocity"] = torch.zeros_like(p)

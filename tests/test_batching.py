@@ -112,3 +112,9 @@ def test_not_a_whole_number(size):
 def test_bad_arguments(make, said):
     with pytest.raises(ValueError, match=said):
         make()
+
+
+@pytest.mark.parametrize("rate", [-0.1, float("nan")])
+def test_a_batch_follows_no_rate_that_is_none(rate):
+    with pytest.raises(ValueError, match=r"schedule\(step\) must be a finite number of at least 0"):
+        batching.follow_lr(lambda step: rate, 0.1, 32, largest=64)(3)

@@ -124,3 +124,35 @@ def test_what_is_held_out_is_apart_and_follows_the_seed():
         data.hold_out(whole, 10)
     with pytest.raises(ValueError, match="count must be a whole number of at least 1"):
         data.hold_out(whole, 0)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error", "said"),
+    [
+        (
+            np.array([[2**63]], dtype=np.uint64),
+            ValueError,
+            "inputs must fit into 64 bits with a sign; got 9223372036854775808",
+        ),
+        (np.ma.masked_array([[1.0]], [[True]]), ValueError, "inputs must be finite; got masked values in it"),
+        (torch.eye(1).to_sparse(), TypeError, "inputs must be a dense tensor of numbers; got a sparse one"),
+        (torch.ones(1, 1, device="meta"), TypeError, "got a meta one"),
+        (torch.nn.Linear(2, 2)(torch.ones(1, 2)), ValueError, "inputs must be data, and no part of a graph"),
+    ],
+    ids=["too large", "masked", "sparse", "meta", "graph"],
+)
+def test_what_would_be_taken_for_something_else(inputs, error, said):
+    with pytest.raises(error, match=said):
+        data.Dataset(inputs, [0])
+
+
+def test_small_things_that_numpy_and_torch_bring():
+    made = data.Dataset(np.ones((2, 1), complex), torch.ones(2, requires_grad=True))
+    assert made.inputs.dtype == torch.complex64 and not made.targets.requires_grad
+
+
+def test_hold_out_takes_pairs_and_leaves_a_sample_that_is_one_dict_whole():
+    assert len(data.hold_out((torch.arange(5.0), torch.arange(5)), 2).test) == 2
+    samples = {"x": torch.arange(5.0)}
+    split = data.hold_out(data.Dataset(samples, samples), 2)
+    assert all(part.targets is part.inputs for part in split)

@@ -155,3 +155,27 @@ def test_a_closure_is_called_with_gradients_on():
 def test_bad_numbers(make, said):
     with pytest.raises(ValueError, match=said):
         make([nn.Parameter(torch.zeros(2))])
+
+
+@pytest.mark.parametrize("name", ["SGD", "AdamW"])
+def test_a_complex_parameter_is_two_real_ones(name):
+    made = []
+    for kind in (getattr(optim, name), getattr(torch.optim, name)):
+        w = torch.nn.Parameter(torch.tensor([1 + 2j, -3 + 0.1j]))
+        optimizer = kind([w], lr=0.1)
+        for k in range(3):
+            optimizer.zero_grad()
+            ((w.real * (k + 1)).square() + w.imag.abs()).sum().backward()
+            optimizer.step()
+        made.append(w.detach())
+    torch.testing.assert_close(*made, rtol=1e-6, atol=1e-7)
+
+
+def test_sparse_gradients_are_for_sgd():
+    table = torch.nn.Embedding(4, 2, sparse=True)
+    table(torch.tensor([1, 1])).sum().backward()
+    before = table.weight.detach().clone()
+    optim.SGD(table.parameters(), lr=0.1).step()
+    assert (before - table.weight).detach().sum().item() == pytest.approx(0.4)
+    with pytest.raises(TypeError, match="AdamW takes no sparse gradients; take torch.optim.SparseAdam"):
+        optim.AdamW(table.parameters()).step()

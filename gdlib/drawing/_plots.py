@@ -91,6 +91,11 @@ def label(ax: Axes, x: float, y: float, text: str, color: str | None = None, **o
     ax.annotate(text, (x, y), color=color or COLORS["text"], **options)
 
 
+def _takes(name: str, value: Any, kind: type) -> None:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be a gdlib {kind.__name__}; got {type(value).__name__}")
+
+
 def contours(
     problem: Problem,
     *paths: Path,
@@ -160,6 +165,8 @@ def losses(
         >>> ax.get_yscale()
         'log'
     """
+    if isinstance(runs, (Path, History, Sweep)) or not isinstance(runs, Iterable):
+        raise TypeError(f"runs must be a list of runs; got {type(runs).__name__}")
     ax = ax or plt.figure().gca()
     for i, run in enumerate(runs):
         values = run.losses if isinstance(run, Path) else run.loss if isinstance(run, History) else run
@@ -222,6 +229,7 @@ def range_test(found: RangeTest, ax: Axes | None = None) -> Axes:
         >>> ax.texts[0].get_text()
         'suggested: 0.1'
     """
+    _takes("found", found, RangeTest)
     ax = ax or plt.figure().gca()
     ax.plot(found.lrs, found.losses, ".", color=COLORS["measured"], ms=3, alpha=0.6)
     ax.plot(found.lrs, found.smoothed, color=COLORS["measured"])
@@ -245,6 +253,7 @@ def heat_map(runs: Sweep, ax: Axes | None = None) -> Axes:
         >>> heat_map(runs).get_xlabel()
         'batch size'
     """
+    _takes("runs", runs, Sweep)
     ax = ax or plt.figure(figsize=(6.0, 4.2)).gca()
     final = runs.final().mean(-1)
     known = np.ma.masked_invalid(final)
@@ -312,6 +321,7 @@ def loss_against_lr(runs: Sweep, batch_size: int | None = None, ax: Axes | None 
         >>> loss_against_lr(runs, batch_size=8).get_xlabel()
         'learning rate'
     """
+    _takes("runs", runs, Sweep)
     ax = ax or plt.figure().gca()
     sizes = runs.batch_size.tolist()
     if batch_size is not None:

@@ -142,3 +142,17 @@ def test_printed_solutions_pass_their_checks(path):
                 re.DOTALL | re.MULTILINE,
             )
             assert [output.data["text/plain"] for output in cell.outputs if "data" in output] == ["Right."]
+
+
+COLUMNS, CEILING = 88, 1500
+"""How wide a line of code may be on a page, and how many of the book's are wider still: the number may only fall."""
+
+
+def test_lines_of_code_fit_the_page():
+    wide = {}
+    for path in STORED:
+        sources = (cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+        if found := sum(len(line) > COLUMNS for source in sources for line in source.splitlines()):
+            wide[str(path.relative_to(ROOT / "book"))] = found
+    total = sum(wide.values())
+    assert total <= CEILING, f"{total} lines of code are wider than {COLUMNS} columns, and were {CEILING}: {wide}"

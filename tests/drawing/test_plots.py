@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from gdlib import Sweep, plots, problems
+from gdlib import History, Sweep, plots, problems
 from gdlib.choosing import CriticalBatch, RangeTest
 from gdlib.descent import descend
 
@@ -94,3 +94,10 @@ def test_steps_to_target_with_its_asymptotes():
     np.testing.assert_allclose(curve.get_ydata(), fit.steps(curve.get_xdata()))
     np.testing.assert_allclose(perfect.get_ydata() * perfect.get_xdata(), 4000)
     assert (set(least.get_ydata()), set(critical.get_xdata())) == ({100.0}, {40.0})
+
+
+@pytest.mark.parametrize("draw", [plots.heat_map, plots.loss_against_lr, plots.range_test, plots.losses])
+def test_what_cannot_be_drawn_is_refused_in_words(draw):
+    for value in (3, History()):
+        with pytest.raises(TypeError, match=r"must be a .*; got (int|History)"):
+            draw(value)
