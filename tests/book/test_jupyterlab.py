@@ -12,8 +12,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import PATIENCE, ROOT
 from playwright.sync_api import Page
+from visiting import PATIENCE, ROOT
 
 CELLS = [
     "from pathlib import Path\n\nimport torch\n\nfrom gdlib import Trainer, data, models, widgets",

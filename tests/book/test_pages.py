@@ -106,7 +106,8 @@ def every_control_changes_what_is_drawn(watched: Watched) -> None:
     for menu in page.locator(".gd select").all():
         values = [option.get_attribute("value") for option in menu.locator("option").all()]
         other = next(value for value in values if value != menu.input_value())
-        check = page.locator(".gd", has=menu).get_by_role("button", name="Check")  # what a quiz's menu waits for
+        widget = menu.locator("xpath=ancestor::*[contains(concat(' ', @class, ' '), ' gd ')][1]")
+        check = widget.get_by_role("button", name="Check")  # what a quiz's menu waits for
 
         def choose(menu: Locator = menu, other: str = other, check: Locator = check) -> None:
             menu.select_option(other)
