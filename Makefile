@@ -60,7 +60,7 @@ as_somebody:
 	@case "$$(id -u) $(LAB)" in "0 "*--allow-root*) ;; "0 "*) \
 		echo "JupyterLab does not run as root. Run 'make lab' as another user or, in a container of your own, 'make lab LAB=--allow-root'."; exit 1;; esac
 lab: as_somebody $(VENV)/lab
-	@[ -f $(VENV)/test ] || echo "The chapters on TensorFlow and Transformers (6.2 to 6.4) need more: $(BIN)/pip install -c constraints.txt -e '.[tools]' (2.3 GB)"
+	@[ -f $(VENV)/test ] || echo "The chapters on TensorFlow and Transformers (6.2 to 6.4) need more: $(BIN)/pip install -c constraints.txt -e '.[tools]' (3 GB)"
 	$(BIN)/python -m jupyter lab $(LAB) --config=book/_tools/lab.py book
 
 course: book
