@@ -24,7 +24,7 @@ STATE, VIEW, PICTURE = (
 )
 WIDE, NARROW = 688, 358
 """Pixels of a page's column in a window of 1280 and of 390."""
-COLOURS, SCALE = 48, 1.5
+COLOURS, LARGEST, SCALE = (48, 24, 12), 38_000, 1.5
 PAGE = """<!doctype html><html lang="en" data-theme="light"><head><meta charset="utf-8">{styles}
 <script defer src="{static}/host.js"></script></head><body><div class="bd-content"><article class="bd-article" style="padding: 0"><section>
 <div class="cell"><div class="cell_output"><script type="{view_type}">{view}</script></div></div></section></article></div>
@@ -95,10 +95,13 @@ def take(state: dict, view: dict, of: str) -> tuple[str, dict]:
         words = " ".join(readout.inner_text().split()) if readout.count() else ""
         shot = Image.open(io.BytesIO(widget.screenshot())).convert("RGB")
         browser.close()
-    small = io.BytesIO()
-    shot.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-        small, "png", optimize=True
-    )
+    for colours in COLOURS:
+        small = io.BytesIO()
+        shot.quantize(colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+            small, "png", optimize=True
+        )
+        if small.tell() <= LARGEST:
+            break
     shown = "The question and its answer." if is_question else "The widget as it starts."
     about = {"alt": f"{shown} {words}".strip(), "narrow": heights[1], "of": of}
     size = {"width": WIDE, "height": heights[0]}  # of a question: before its answer

@@ -1,0 +1,91 @@
+"""How much a chapter asks of its reader: words, visible lines of code, what comes before the first thing that moves, questions to answer.
+
+What is not within the budget yet stands in `CEILINGS` with what it has today: a ceiling that may only be lowered.
+"""
+
+import ast
+import json
+import re
+
+import nbformat
+import pytest
+from conftest import ROOT
+
+BUDGET = {"words": 2500, "lines": 150, "first live": 750, "questions": 3}
+"""At most; of questions at least. The first live thing stands within four screens: so many words before it, a line of code as ten."""
+HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
+CHAPTERS = sorted(
+    str(path.relative_to(ROOT / "book"))
+    for path in (ROOT / "book").glob("[1-7]-*/*.ipynb")
+    if "deeper" not in path.name and not path.name.startswith(".")
+)
+LIVE, STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
+CEILINGS: dict[str, dict[str, int]] = {}
+
+
+def words_read(text: str) -> int:
+    """The words of a first reading: without code, formulas, references, and what is folded away."""
+    for left_out in (r"<details>.*?</details>", r"```.*?```", r"\$\$.*?\$\$", r"^## References$.*?(?=^## |\Z)"):
+        text = re.sub(left_out, " ", text, flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"\{\w+(?::\w)?\}`([^`<]*)(<[^`]*>)?`", r"\1", text)  # a role: its words
+    text = re.sub(r"\$[^$]*\$", " x ", re.sub(r"\]\([^)]*\)", " ", text))
+    return len(re.findall(r"[A-Za-z0-9]+(?:[’'.,-][A-Za-z0-9]+)*", text))
+
+
+def figures_of(name: str) -> dict[str, int]:
+    """What the budget counts, of one notebook as it is stored."""
+    notebook = nbformat.read(ROOT / "book" / name, as_version=4)
+    found = {"words": 0, "lines": 0, "first live": 0}
+    moved = False
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            found["words"] += words_read(cell.source)
+        elif not HIDDEN & set(cell.metadata.get("tags", [])):
+            found["lines"] += cell.source.count("\n") + 1
+        moved = moved or any(LIVE in output.get("data", {}) for output in cell.get("outputs", []))
+        if not moved:
+            found["first live"] = found["words"] + 10 * found["lines"]
+    models = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {}).values()
+    asked = [model for model in models if model["state"].get("_anywidget_id", "").endswith("QuestionDrawing")]
+    return found | {"questions": len(asked)}
+
+
+def missed(figures: dict[str, int], budget: dict[str, int]) -> dict[str, int]:
+    beyond = {key: figures[key] for key in ("words", "lines", "first live") if figures[key] > budget[key]}
+    return beyond | ({"questions": figures["questions"]} if figures["questions"] < budget["questions"] else {})
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_keeps_its_budget(name):
+    assert missed(figures_of(name), BUDGET | CEILINGS.get(name, {})) == {}
+
+
+def test_the_list_of_those_that_do_not_holds_chapters():
+    assert set(CEILINGS) <= set(CHAPTERS)
+
+
+def test_words_are_what_is_read():
+    text = "# A {term}`weight <weights>` of $w_1$\n\n$$\nx = y\n$$\n\nSee [the steps](2-steps.ipynb).\n\n<details>no</details>\n"
+    assert words_read(text + "\n```python\ncode\n```\n\n## References\n\n- none\n") == len(
+        ["A", "weight", "of", "x", "See", "the", "steps"]
+    )
+
+
+def test_the_chapter_holds_what_the_script_measured():
+    measured = json.loads((ROOT / "book" / "_tools" / "transformer_schedules.json").read_text(encoding="utf-8"))[
+        "steps"
+    ]
+
+    def literal(page: str) -> dict:
+        cells = nbformat.read(ROOT / "book" / "3-algorithms" / page, as_version=4).cells
+        (source,) = [cell.source for cell in cells if "RECORD = {" in cell.source]
+        (value,) = [node.value for node in ast.parse(source).body if isinstance(node, ast.Assign)]
+        return ast.literal_eval(value)
+
+    judged, grids = literal("3-learning-rate-strategies.ipynb"), literal("3-deeper.ipynb")
+    for steps, rows in measured.items():
+        for name, row in rows.items():
+            assert judged[int(steps)][name] == (row["peak"], row["judged"])
+            grid, peak = grids[int(steps)][name]
+            assert peak == row["peak"]
+            assert grid == pytest.approx({float(p): sum(v) / len(v) for p, v in row["grid"].items()}, abs=6e-4)
