@@ -24,6 +24,7 @@ def train(lr, batch_size):
 explorer = widgets.RunExplorer(sweep(lambda: models.linear(10), train_data, mse, lr=[0.001, 0.01, 0.1],
     batch_size=[8, 32], steps=40), lr=0.01, batch_size=32, train=train)
 bowl = widgets.DescentExplorer(lr=0.1)
+question = widgets.Question("Too large?", {"yes": "Only above 0.2.", "no": "0.1 is below 0.2."}, answer="no", opens=bowl)
 """
 
 
@@ -57,8 +58,10 @@ def test_with_ipywidgets_7_as_on_colab(colabs_ipywidgets, browser, tmp_path):
         "size.index = 0; assert explorer.batch_size == 8 and explorer.drawing.batch_index == 0\n"
         "explorer.lr = 0.1; assert rate.index == 2\n"
         "bowl.children[0].children[0].value = 0.2; assert bowl.lr == 0.2\n"
-        "bowl.momentum = 0.5; assert bowl.children[0].children[1].value == 0.5",
-        "bowl",
+        "bowl.momentum = 0.5; assert bowl.children[0].children[1].value == 0.5\n"
+        "question.drawing.given = 1; assert question.given == 'no'\n"
+        "question.drawing.given = None",
+        "question",
     )
     NotebookClient(notebook, resources={"metadata": {"path": str(tmp_path)}}).execute(env=colabs_ipywidgets)
     state = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"]
@@ -79,7 +82,10 @@ def test_with_ipywidgets_7_as_on_colab(colabs_ipywidgets, browser, tmp_path):
         context = browser.new_context()
         watched = Watched(context, base)
         page = watched.open(base + "index.html")
+        page.get_by_role("radio", name="yes").check()
+        page.get_by_role("button", name="This is my prediction").click()
         page.wait_for_selector(".gd canvas")
+        assert "Not “yes”. Only above 0.2." in page.locator(".gd-question").inner_text()
         before = page.wait_for_function("() => document.querySelector('.gd-descent').dataset.loss").json_value()
         page.locator(".ui-slider-handle").first.press("ArrowRight")
         page.wait_for_function(f"() => document.querySelector('.gd-descent').dataset.loss !== '{before}'")
