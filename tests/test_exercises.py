@@ -1,6 +1,8 @@
 """The checks of the exercises: what is right passes, each known mistake is met with its words, and nonsense with words too."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,3 +105,12 @@ def test_check_itself():
     assert repr(Verdict(True, "Right.")) == "Right." and Verdict(True, "Right.") and not Verdict(False, "Right.")
     with pytest.raises(AssertionError, match="No answer yet"):
         assert (said := check(first, ...)), said
+
+
+def test_every_check_stands_below_an_exercise():
+    """And no solution is checked by what is not there: tests/book/test_notebooks.py."""
+    book = Path(__file__).parents[1] / "book"
+    text = "".join(path.read_text(encoding="utf-8") for path in book.glob("**/[!.]*.ipynb"))
+    assert set(re.findall(r'\\"check\(\\?\\"([\d.]+)', text)) | set(re.findall(r'"check\(\\"([\d.]+)\\"', text)) == set(
+        names()
+    )
