@@ -21,6 +21,9 @@ CELLS = [
     "trainer = Trainer(models.mlp(64, 16, 10), data.digits().train, torch.nn.functional.cross_entropy, device='cpu')\n"
     "cockpit = widgets.Cockpit(trainer)\ncockpit",
     "import os\nprint('threads', torch.get_num_threads(), os.environ['OMP_NUM_THREADS'])",
+    "reasons = {'yes': 'Only above 0.2.', 'no': '0.1 is below 0.2.'}\n"
+    "question = widgets.Question('Too large?', reasons, answer='no', opens=widgets.DescentExplorer(lr=0.1))\n"
+    "question.observe(lambda change: Path('answer').write_text(change.new), 'given')\nquestion",
 ]  # fmt: skip
 
 
@@ -125,6 +128,17 @@ def test_sliders_reach_python_and_the_cockpit_steers(lab, page):
     cockpit.get_by_role("button", name="Continue").or_(cockpit.get_by_role("button", name="Start")).first.click()
     page.wait_for_function(f"(paused) => ({steps})() > paused + 5", arg=paused)
     cockpit.get_by_role("button", name="Stop").click()
+
+    asked = page.locator(".gd-prediction")
+    asked.scroll_into_view_if_needed()
+    assert asked.locator(".gd-descent canvas").first.is_hidden()
+    asked.get_by_role("radio", name="no").check()
+    asked.get_by_role("button", name="This is my prediction").click()
+    asked.locator(".gd-descent canvas").first.wait_for()
+    assert "✓ Right. 0.1 is below 0.2." in " ".join(asked.locator(".gd-question").inner_text().split())
+    while not (folder / "answer").exists():
+        page.wait_for_timeout(100)
+    assert (folder / "answer").read_text() == "no"
 
 
 def test_a_chapter_that_is_run_saved_and_opened_again_keeps_its_pictures(lab, page):
