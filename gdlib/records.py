@@ -31,7 +31,7 @@ def newest(folder: str | Path | None = None) -> Record:
     """The newest record of a GPU; where there is none, the newest tiny one of a processor.
 
     Args:
-        folder: where the files are; ``None`` looks for ``_records`` beside the present folder, above it and in ``book``.
+        folder: where the files are; ``None`` takes the book's, where the library lies beside it.
 
     Raises:
         FileNotFoundError: if there is no record.
@@ -42,11 +42,10 @@ def newest(folder: str | Path | None = None) -> Record:
         ...
         FileNotFoundError: folder must hold a record that make gpu took; '/nowhere' has none
     """
-    here = Path.cwd()
-    places = [Path(folder)] if folder is not None else [p / "_records" for p in (here, *here.parents, here / "book")]
-    files = [path for place in places for path in place.glob("*.json")]
+    place = Path(__file__).parents[1] / "book" / "_records" if folder is None else Path(folder)
+    files = list(place.glob("*.json"))
     if not files:
-        raise FileNotFoundError(f"folder must hold a record that make gpu took; {str(folder or here)!r} has none")
+        raise FileNotFoundError(f"folder must hold a record that make gpu took; {str(place)!r} has none")
     path = max(files, key=lambda path: (path.name.startswith("gpu-"), path.stem[-10:]))  # names end with the date
     found = json.loads(path.read_text(encoding="utf-8"))
     about = found["about"]

@@ -171,13 +171,15 @@ EXERCISES = {
         },
     ),
     "4.4.1": numbers(
-        [3.2, 0.99, 9.5],
-        "GB and sequences",
-        within=0.06,
+        [23.5, 21.4, 28.8, 25.1],
+        "GB",
         mistakes=[
-            ([21.4, 6.6, 63], "The weights alone are 2 bytes a parameter; training keeps 16."),
-            ([3.2, 1.99, 19], "A number of 16 bits has two bytes."),
-            ([3.2, 0.99, 15.9], "While a layer is computed again, all of what it keeps is there, for each sequence."),
+            ([21.1, 21.1, 21.1, 21.1], "That is weights, gradients and state alone."),
+            (
+                [28.8, 25.1, 28.8, 25.1],
+                "All at once, gradients come as activations go: their full sizes do not add up.",
+            ),
+            ([23.5, 21.4, 23.5, 21.4], "In pieces the gradients of the earlier pieces are there from the start."),
         ],
     ),
     "4.4.2": number(
@@ -215,16 +217,15 @@ EXERCISES = {
         },
     ),
     "4.5.1": numbers(
-        [6.5, 75.56, 3.02],
+        [6.5, 100.75, 4.03],
         "GB, GB and seconds",
         mistakes=[
-            ([208, 75.56, 3.02], "Every device keeps its share of the state, not all of it."),
-            ([6.5, 78, 3.12], "A process does not send its own part: 31 of 32."),
+            ([208, 100.75, 4.03], "Every device keeps its share of the state, not all of it."),
+            ([6.5, 104, 4.16], "A process does not send its own part: 31 of 32."),
             (
-                [6.5, 50.4, 2.02],
-                "Parameters are gathered twice, forward and backward, and gradients sent once: three times in all.",
+                [6.5, 75.56, 3.02],
+                "Weights are gathered twice, in 2 bytes each, and gradients are added up in 4: eight bytes.",
             ),
-            ([6.5, 151, 6.05], "In 16 bits a number has two bytes."),
         ],
     ),
     "4.5.2": function(
