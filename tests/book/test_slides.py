@@ -36,7 +36,7 @@ def test_every_chapter_has_one_with_all_its_figures(decks):
         assert text.count('<img alt="Fig. ') == len(captions)
         assert not re.search(r'(?:src|href)="(?:https?:)?//', re.sub(r'<a href="[^"]*"', "", text))
         assert "<summary>" not in text and "check(" not in text
-        assert text.count("<section>") > 4
+        assert text.count("<section>") > 2  # a page of one heading
 
 
 def test_a_deck_opens_and_fits(decks, browser):
