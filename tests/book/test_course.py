@@ -97,7 +97,7 @@ def marks(made, tmp_path_factory) -> dict[str, tables.Marks]:
     (folder / "no notebook" / "d.ipynb").write_text("[" * 100_000, encoding="utf-8")
     nbformat.write(nbformat.v4.new_notebook(cells=[code("1 + 1")]), folder / "no notebook" / "e.ipynb")
     originals = {"4.2": json.loads(nbformat.writes(made["student"]))}
-    quick = {"does not stop": LIMITS._replace(seconds=15)}
+    quick = {"does not stop": LIMITS._replace(seconds=30)}
     every = [
         grade.mark(path, str(path.relative_to(folder)), originals, quick.get(path.parent.name, LIMITS))
         for path in sorted(folder.rglob("*.ipynb"))
