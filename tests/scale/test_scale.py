@@ -128,7 +128,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells wha
 def test_what_ddp_and_fsdp_send_and_hold(counted):
     """Gloo adds up and scatters by adding everything up everywhere: its reduce-scatter sends twice a ring's."""
     n, found = counted
-    assert len(found) > 11
+    assert len([name for name in found if name.endswith("sent")]) >= 4
     for name, value in found.items():
         if not name.endswith(("sent", "peak")):
             continue
