@@ -99,7 +99,7 @@ class Guard:
             self._look_for_large(gradients)
         if self.late:
             loss = loss.detach()
-            self.found += ~loss.isfinite()
+            self.found.masked_fill_(~loss.isfinite(), 1.0)  # 1 and no more: fused optimizers skip at 1 alone
             self._send(index, lr, loss)
             return loss
         value = loss.item()
@@ -139,7 +139,7 @@ class Guard:
             powers = (
                 [self.headroom, -self.headroom] if self.headroom else [0]
             )  # up and down again, which changes no digit
-            self.scales = [self.found.new_tensor(2.0**power) for power in powers]
+            self.scales = [torch.full_like(self.found, 2.0**power) for power in powers]
 
     def settle(self) -> None:
         """Read all losses that are still under way.

@@ -555,9 +555,9 @@ def test_after_a_divergence_the_run_goes_back_with_a_third_of_the_rate(tmp_path)
 @pytest.mark.gpu
 def test_the_device_is_never_waited_for():
     """Steps whose numbers nobody looks at are queued, not awaited: torch is told to raise at every wait."""
-    train = data.mnist1d().train
+    train = data.digits().train
     trainer = Trainer(
-        models.mlp(40, 100, 10), train, cross_entropy, torch.optim.AdamW, lr=1e-3, device="cuda", clip_norm=1.0
+        models.mlp(64, 100, 10), train, cross_entropy, torch.optim.AdamW, lr=1e-3, device="cuda", clip_norm=1.0
     )
     trainer.fit(20)
     torch.cuda.set_sync_debug_mode("error")
