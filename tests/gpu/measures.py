@@ -1,5 +1,6 @@
 """The parts of a GPU's record, each a function of the `Machine` that gives what may stand in a JSON file. Times are in seconds."""
 
+import gc
 import statistics
 import subprocess
 import sys
@@ -56,6 +57,7 @@ class Machine:
 
     def clear(self) -> None:
         torch.compiler.reset()
+        gc.collect()  # a model of before would count in the next one's peak
         torch.backends.cuda.matmul.allow_tf32 = False
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
