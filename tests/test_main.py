@@ -46,7 +46,10 @@ FAR = 10**9  # steps that no machine comes to the end of: a run of so many goes 
 
 def stopped_after(command: list[str], steps: int) -> tuple[int, str]:
     """Start ``command``, press Ctrl-C once its bar says that ``steps`` are done; the step it says it stopped at, and all it said."""
-    process = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in the background ignore it, and so would a child
+    )  # fmt: skip
     bar = ""
     while not (done := re.findall(rf"(\d+)/{FAR}", bar)) or int(done[-1]) < steps:
         bar = bar[-200:] + process.stderr.read(1)
