@@ -259,7 +259,8 @@ def _names(trainer: "Trainer") -> list[str]:
 
 def settings_that_differ(trainer: "Trainer", state: dict[str, Any]) -> list[str]:
     """The optimizer's settings that a state brings and that are not those of this trainer, each as a sentence."""
-    own = () if trainer._lr is None else ("lr",)  # a schedule writes it anyway
+    driven = trainer._lr is not None or any(hasattr(own, "get_last_lr") for own in trainer.extra.values())
+    own = ("lr",) if driven else ()  # a schedule, ours or torch's, writes it anyway
     leave = {"params", "initial_lr", "foreach", "fused", "capturable", "differentiable", *own}
     found = []
     for here, there in zip(trainer.optimizer.param_groups, state["optimizer"]["param_groups"]):

@@ -32,6 +32,10 @@ def trainable(model: nn.Module, loss: nn.Module | None) -> nn.Parameter:
     parameters = [*model.parameters(), *(loss.parameters() if loss is not None else ())]
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters):
         raise ValueError("model must have its parameters: call it once on an input, so that its lazy parts get theirs")
+    if any(p.is_meta for p in parameters):
+        raise ValueError(
+            "model must have its values; got parameters on the meta device: call to_empty and initialise them"
+        )
     if any(p.dtype == torch.float16 for p in parameters):
         raise ValueError(
             "model must not be in float16, whose gradients cannot be scaled; pass it in float32, with precision='fp16'"

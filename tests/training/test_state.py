@@ -416,3 +416,16 @@ def test_settings_that_a_checkpoint_brings_are_named(tmp_path, recwarn):
     same.lr = 0.7  # code, not state
     same.fit(until=4, checkpoint=tmp_path / "x.pt")
     assert not recwarn.list
+
+
+def test_a_rate_that_torchs_scheduler_drives_is_no_other_setting(tmp_path, recwarn):
+    for until in (2, 4):
+        torch.manual_seed(0)
+        model = nn.Linear(64, 10)
+        trainer = Trainer(model, split.train, cross_entropy, partial(torch.optim.SGD, lr=0.1), batch_size=32)
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(trainer.optimizer, factor=0.5, patience=0, threshold=1.0)
+        trainer.extra["scheduler"] = scheduler
+        for step in trainer.run(until=until, checkpoint=tmp_path / "x.pt", every=1):
+            scheduler.step(step.loss)
+    assert trainer.optimizer.param_groups[0]["lr"] < 0.1
+    assert not recwarn.list

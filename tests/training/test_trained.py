@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from gdlib.training._trained import update
+from gdlib.training._trained import trainable, update
 
 
 def made(**kw) -> tuple[torch.nn.Parameter, torch.optim.Optimizer]:
@@ -67,3 +67,10 @@ def test_an_optimizer_of_the_readers_own_is_stepped_as_it_is() -> None:
     p.grad = torch.tensor([3.0, -1.0])
     update(Signs([p]))
     assert torch.equal(p, torch.tensor([-0.1, 0.1]))
+
+
+def test_a_model_without_values_is_refused() -> None:
+    with torch.device("meta"):
+        model = torch.nn.Linear(4, 1)
+    with pytest.raises(ValueError, match="model must have its values; got parameters on the meta device"):
+        trainable(model, None)
