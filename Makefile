@@ -27,7 +27,7 @@ $(VENV)/lab: $(VENV)/pip pyproject.toml constraints.txt
 	$(PIP) -e '.[lab]'
 	@touch $@
 $(VENV)/test: $(VENV)/book $(VENV)/lab
-	@echo "== installing what the tests and all notebooks need: TensorFlow (1.9 GB), Transformers, Playwright: 4.2 GB in all"
+	@echo "== installing what the tests and all notebooks need: TensorFlow (1.9 GB), Transformers, Playwright: 4.8 GB in all"
 	$(PIP) -e '.[book,test,lab,tools]'
 	@touch $@
 $(VENV)/bench: $(VENV)/test
