@@ -131,7 +131,7 @@ class Guard:
         """Settle the groups' rates, and how many powers of two above the gradients are looked at, for an update with these rates to be
         finite where they are."""
         groups = self.trainer.optimizer.param_groups
-        if self.trainer._written and not math.isnan(lr):
+        if not math.isnan(lr):
             self.trainer.warn_of_other_rates()
         rates = [group["lr"] if math.isnan(lr) else lr * group.get("lr_scale", 1.0) for group in groups]
         if rates != self.rates:

@@ -86,7 +86,7 @@ def restore(trainer: "Trainer", state: dict[str, Any], name: str = "state") -> N
     trainer.steps_done, trainer.samples_seen, trainer.seed = state["steps_done"], state["samples_seen"], state["seed"]
     trainer.micro_batch_size = trainer.micro_batch_size or state["micro_batch_size"]
     trainer._lr_factor, trainer._first_loss = state["lr_factor"], state["first_loss"]
-    trainer._written = None
+    trainer._written = (None, [])
     set_generators(own, trainer.device)
     for plateau, seen in zip(trainer._plateaus, state["plateaus"]):
         plateau.load_state_dict(seen)

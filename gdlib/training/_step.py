@@ -42,7 +42,7 @@ def take(trainer: "Trainer", guard: Guard) -> Step:
             if schedule is not None:
                 for group, rate in zip(optimizer.param_groups, guard.rates):
                     group["lr"] = rate
-                trainer._written = guard.rates
+                trainer._written = (optimizer, guard.rates)
             _update(trainer, guard, index, lr, loss)
             trainer.steps_done, trainer.samples_seen = index + 1, trainer.samples_seen + size
             trainer._first_loss = loss if index == 0 else trainer._first_loss

@@ -156,7 +156,10 @@ class Trainer:
         self._guard: Guard | None = None
         self._running = False
         self._ahead_of_plan, self._evaluated = 0, (..., None)
-        self._written: list[float] | None = None  # the groups' rates, as the last step wrote them
+        self._written: tuple[Any, list[float]] = (
+            None,
+            [],
+        )  # an optimizer, and its groups' rates as the last step wrote them
         self._warned_of_rates = False
 
     # What may be assigned
@@ -357,14 +360,18 @@ class Trainer:
 
     def warn_of_other_rates(self) -> None:
         """Warn, once, where a group's rate is not what the last step wrote there."""
-        for group, written in zip(self.optimizer.param_groups, self._written):
-            if group["lr"] != written and not self._warned_of_rates:
+        optimizer, rates = self._written
+        if optimizer is not self.optimizer or self._warned_of_rates:
+            return
+        for group, written in zip(optimizer.param_groups, rates):
+            if group["lr"] != written:
                 self._warned_of_rates = True
                 warnings.warn(
                     f"something else has set the optimizer's lr to {group['lr']:g} (a scheduler of torch's?); trainer.lr writes over"
                     " it at each step. Pass lr=None to leave the rate to the optimizer, or the schedule as lr",
                     stacklevel=6,
                 )
+                return
 
     def gradient_norm(self) -> Tensor:
         """Norm of the gradient that the last step used, over all that the optimizer holds."""

@@ -635,6 +635,8 @@ def test_a_rate_that_belongs_to_somebody_is_not_told(recwarn, tmp_path):
         trainer.fit(2)
     trainer.optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))], "lr": 7.0})
     trainer.fit(2)
+    trainer.optimizer = torch.optim.SGD(trainer.model.parameters(), lr=1e-3)
+    trainer.fit(2)
     fresh = small(lr=0.7)
     fresh.load(tmp_path / "x.pt")
     fresh.fit(2)
