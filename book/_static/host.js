@@ -1,5 +1,4 @@
-// Shows the widgets stored in a page: sliders, boxes, links, anywidgets. host-controls.js has more controls, the rest is left to
-// html-manager: see book/appendix/host.md. No module: a page opened from a disk may load none.
+// Shows the widgets stored in a page: book/appendix/host.md. No module: a page opened from a disk may load none.
 (() => {
 const here = document.currentScript.src, models = new Map();
 const CONTROLS = /^(Dropdown|ToggleButtons|Checkbox|Text|Label|HTML|Play|Output)Model$/;

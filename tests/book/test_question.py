@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from test_accessibility import AXE
+from axe import AXE
 from visiting import SITE, Watched, page_of
 
 from gdlib import widgets
