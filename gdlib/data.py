@@ -300,13 +300,19 @@ def hold_out(data: Dataset, count: int, seed: int = 0) -> Split:
     if _check.whole("count", count) >= len(data):
         raise ValueError(f"count must be below the {len(data)} samples of data; got {count}")
     order = epoch_order(len(data), 0, seed)
+    return Split(samples_at(data, order[:-count]), samples_at(data, order[-count:]))
 
-    def part(rows: Tensor) -> Dataset:
-        inputs = tree_map(lambda leaf: leaf[rows], data.inputs)
-        own = data.targets is data.inputs
-        return Dataset(inputs, inputs if own else tree_map(lambda leaf: leaf[rows], data.targets))
 
-    return Split(part(order[:-count]), part(order[-count:]))
+def samples_at(data: Dataset, rows: Tensor) -> Dataset:
+    """The samples of these numbers; what is its own target stays so.
+
+    Example:
+        >>> samples_at(Dataset([[0.0], [1.0], [2.0]], [0, 1, 0]), torch.tensor([2, 0])).inputs.tolist()
+        [[2.0], [0.0]]
+    """
+    inputs = tree_map(lambda leaf: leaf[rows], data.inputs)
+    own = data.targets is data.inputs
+    return Dataset(inputs, inputs if own else tree_map(lambda leaf: leaf[rows], data.targets))
 
 
 @cache

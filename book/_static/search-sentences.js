@@ -37,6 +37,9 @@
     return { block, title: section?.querySelector("h1, h2, h3, h4")?.textContent.trim(), id: section?.id };
   }
 
+  const objects = Search.performObjectSearch; // which looks for the letters anywhere: "oom" in "headroom"
+  Search.performObjectSearch = (object, terms) => objects(object, terms).filter(([, name]) => starts(object).test(name));
+
   Search.makeSearchSummary = (html, keywords, anchor) => {
     const page = new DOMParser().parseFromString(html, "text/html");
     const article = page.querySelector("article.bd-article");

@@ -25,12 +25,7 @@ UNKNOWN = 1e-2  # where to begin if a range test saw nothing; the short runs go 
 ENOUGH = 2**18  # numbers among the outputs that the best constant is made for
 LOWER = 4  # thirds of the rate, at most, where whole runs diverge
 WHOLE = 0.35  # of what a search may cost: whole runs
-BEYOND = (
-    2  # times, at most, that whole runs go on beyond the best rate where it is the highest or lowest of its batch size
-)
 SEEDS = 3  # whole runs of what is recommended
-
-
 FEW = 200  # held-out samples below which each seed holds out others
 
 

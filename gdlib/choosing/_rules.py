@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from gdlib import optim
 
-SMALL = (
-    2.0**63
-)  # a norm below which no gradient is too large for any rule: `gdlib.optim.headroom` asks for 64 powers of two at most
+SMALL = 2.0**63
+"""A norm below which no gradient is too large for any rule: `gdlib.optim.headroom` asks for 64 powers of two at most."""
+
 Make = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 

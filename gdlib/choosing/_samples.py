@@ -1,9 +1,7 @@
 """Samples of whatever kind: how many there are, some of them, and the loss of a model on them."""
 
 import copy
-import inspect
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import torch
@@ -12,7 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, Subset, default_collate
 from torch.utils.flop_counter import flop_registry
 
-from gdlib.data import Dataset, as_dataset, epoch_order, tree_map
+from gdlib.data import Dataset, as_dataset, epoch_order, samples_at, tree_map
+from gdlib.training.calling import at_least_one, module_of, own_loss, several, takes
 
 
 def as_samples(name: str, data: Any) -> Any:
@@ -33,11 +32,7 @@ def as_samples(name: str, data: Any) -> Any:
 
 def some(data: Any, rows: Tensor) -> Any:
     """The samples at these places, as data of their own."""
-    if not isinstance(data, Dataset):
-        return Subset(data, rows.tolist())
-    inputs = tree_map(lambda leaf: leaf[rows], data.inputs)
-    whole = data.targets is data.inputs
-    return Dataset(inputs, inputs if whole else tree_map(lambda leaf: leaf[rows], data.targets))
+    return samples_at(data, rows) if isinstance(data, Dataset) else Subset(data, rows.tolist())
 
 
 def apart(data: Any, count: int, seed: int) -> tuple[Any, Any]:
@@ -62,32 +57,14 @@ def value(
     """What the loss, or a model that has its own, gives: a mean, or a sum and a count."""
     forward = forward or model
     if loss_fn is None and inputs is not targets:
-        inputs = (*_several(inputs), *_several(targets))
-    if isinstance(inputs, Mapping) and _takes(model, inputs):
+        inputs = (*several(inputs), *several(targets))
+    if isinstance(inputs, Mapping) and takes(model.forward, inputs):
         outputs = forward(**inputs)
-    elif isinstance(inputs, (tuple, list)) and _takes(model, inputs):
+    elif isinstance(inputs, (tuple, list)) and takes(model.forward, inputs):
         outputs = forward(*inputs)
     else:
         outputs = forward(inputs)
-    if loss_fn is not None:
-        return loss_fn(outputs, targets)
-    return outputs["loss"] if isinstance(outputs, Mapping) else getattr(outputs, "loss", outputs)
-
-
-def _several(inputs: Any) -> tuple:
-    return tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
-
-
-def _takes(model: nn.Module, inputs: Any) -> bool:
-    """Whether inputs that are several go in one by one; a model that takes one thing gets them whole."""
-    try:
-        bind = inspect.signature(model.forward).bind
-        bind(**inputs) if isinstance(inputs, Mapping) else bind(*inputs)
-    except TypeError:
-        return False
-    except ValueError:  # it has no signature to look at
-        return True
-    return True
+    return own_loss(outputs) if loss_fn is None else loss_fn(outputs, targets)
 
 
 def best_constant(loss_fn: Callable | None, outputs: Tensor, targets: Any) -> Tensor | None:
@@ -122,15 +99,13 @@ def mean(loss: Any) -> Tensor:
     if not isinstance(loss, tuple):
         return loss
     total, count = loss
-    return total / torch.where(count == 0, 1, count) if isinstance(count, Tensor) else total / (count or 1)
+    return total / at_least_one(count)
 
 
 def stateful(loss_fn: Callable | None) -> nn.Module | None:
     """The module with parameters or buffers that a loss is, is a method of, or is a partial of."""
-    while isinstance(loss_fn, partial):
-        loss_fn = loss_fn.func
-    loss_fn = getattr(loss_fn, "__self__", loss_fn)
-    return loss_fn if isinstance(loss_fn, nn.Module) and (*loss_fn.parameters(), *loss_fn.buffers()) else None
+    own = module_of(loss_fn)
+    return own if own is not None and (*own.parameters(), *own.buffers()) else None
 
 
 def of_its_own(loss_fn: Callable | None) -> Callable | None:

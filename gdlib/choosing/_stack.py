@@ -20,6 +20,7 @@ from gdlib.models import evaluating
 from gdlib.schedules import Schedule, plateaus
 from gdlib.training import Divergence, Trainer
 from gdlib.training import device as devices
+from gdlib.training.calling import at_least_one
 
 BLOCK = 64  # steps whose batches are looked up together; between blocks, runs that have diverged leave the stack
 WORTH = 40  # steps from which on it pays to record the step first
@@ -200,7 +201,7 @@ class _Stack:
                     mine = rows[:, some_rows]
                     found = self.sums(tensors, data.inputs[mine], data.targets[mine])
                 total, count = total + found[0].double(), count + found[1].double()
-        return total / torch.where(count == 0, 1, count)
+        return total / at_least_one(count)
 
     def _judged(self, data: Dataset, metric: Callable, r: int, rows: Tensor | None) -> float:
         own = {name: t[r] for name, t in self._named((*self.weights, *self.fixed)).items()}

@@ -130,9 +130,7 @@ EXERCISES = {
             ([3.2, 1.2e-3], "SGD's is right. Adam divides by the noise already: its rate follows another rule."),
             (
                 [0.1 * 32**0.5, 6e-4],
-                "Adam's is right. SGD follows the other rule, and {32} times as many devices make 32 times the batch.".replace(
-                    "{32}", "32"
-                ),
+                "Adam's is right. SGD follows the other rule, and 32 times as many devices make 32 times the batch.",
             ),
             ([0.1 * 32**0.5, 1.2e-3], "The two rules have changed places."),
             ([0.1 * 8192, 3e-4 * 1024], "A rule needs the batch size for which the rate was found: the ratio counts."),

@@ -164,9 +164,10 @@ def choice(right: str, wrong: Mapping[str, str]) -> Exercise:
     letters = sorted([right, *wrong])
 
     def judge(answer: Any) -> str | None:
-        if not isinstance(answer, str) or answer.strip().lower().rstrip(".)") not in letters:
+        letter = answer.strip().lower().rstrip(".)") if isinstance(answer, str) else None
+        if letter not in letters:
             return f"The answer is one of the letters {', '.join(letters)}, in quotes."
-        return wrong.get(answer.strip().lower().rstrip(".)"))
+        return wrong.get(letter)
 
     return Exercise(judge, right, tuple(wrong.items()))
 

@@ -22,10 +22,17 @@ def host_generators() -> dict[str, Any]:
 def set_host_generators(state: dict[str, Any]) -> None:
     """Put back what `host_generators` gave."""
     torch.set_rng_state(state["torch"])
+    numpy, python = _as_theirs(state)
+    np.random.set_state(numpy)
+    random.setstate(python)
+
+
+def _as_theirs(state: dict[str, Any]) -> tuple[tuple, tuple]:
+    """What NumPy's and Python's generators call their state."""
     numpy, python = state["numpy"], state["python"]
     key = numpy["key"].numpy().astype(np.uint32)
-    np.random.set_state(("MT19937", key, numpy["pos"], numpy["has_gauss"], numpy["gauss"]))
-    random.setstate((python["version"], tuple(python["words"].tolist()), python["gauss"]))
+    theirs = ("MT19937", key, numpy["pos"], numpy["has_gauss"], numpy["gauss"])
+    return theirs, (python["version"], tuple(python["words"].tolist()), python["gauss"])
 
 
 def check_generators(name: str, state: Any, device: torch.device) -> None:
@@ -34,13 +41,11 @@ def check_generators(name: str, state: Any, device: torch.device) -> None:
         torch.Generator().set_state(state["torch"])
         if device.type in state and device.type != "cpu":
             torch.Generator(device).set_state(state[device.type])
-        version, words, gauss = (state["python"][part] for part in ("version", "words", "gauss"))
-        random.Random().setstate((version, tuple(words.tolist()), gauss))
-        numpy = state["numpy"]
-        key = numpy["key"].numpy().astype(np.uint32)
-        np.random.RandomState().set_state(("MT19937", key, numpy["pos"], numpy["has_gauss"], numpy["gauss"]))
-        numbers = torch.cat([words[:-1], numpy["key"]])
-        if not (numbers.min() >= 0 and numbers.max() < 2**32 and 0 <= numpy["pos"] <= 624):  # which neither looks at
+        numpy, python = _as_theirs(state)
+        np.random.RandomState().set_state(numpy)
+        random.Random().setstate(python)
+        numbers = torch.cat([state["python"]["words"][:-1], state["numpy"]["key"]])
+        if not (numbers.min() >= 0 and numbers.max() < 2**32 and 0 <= numpy[2] <= 624):  # which neither looks at
             raise ValueError("a number is out of its range")
     except Exception as error:  # each generator refuses in another way
         raise ValueError(f"{name} must hold states of generators; torch, NumPy or Python says: {error!r}") from error

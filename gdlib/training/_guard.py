@@ -113,8 +113,8 @@ class Guard:
 
     def _look_for_large(self, gradients: list[Tensor]) -> None:
         """Note whether a gradient, times the power of two that the update needs above it, is not finite."""
-        if self.many or not all(g.layout is torch.strided and not g.is_complex() for g in gradients):
-            gradients = [_dense(g) for g in gradients]
+        if self.many or any(g.is_complex() for g in gradients):
+            gradients = [_real(distributed.local(g)) for g in gradients]
         for scale in self.scales:
             torch._amp_foreach_non_finite_check_and_unscale_(gradients, self.found, scale)
 
@@ -136,9 +136,8 @@ class Guard:
         rates = [group["lr"] if math.isnan(lr) else lr * group.get("lr_scale", 1.0) for group in groups]
         if rates != self.rates:
             self.rates, self.headroom = rates, headroom(self.trainer.optimizer, rates)
-            powers = (
-                [self.headroom, -self.headroom] if self.headroom else [0]
-            )  # up and down again, which changes no digit
+            up = self.headroom or 0
+            powers = [up, -up] if up else [0]  # up and down again, which changes no digit
             self.scales = [torch.full_like(self.found, 2.0**power) for power in powers]
 
     def settle(self) -> None:
@@ -169,8 +168,5 @@ class Guard:
         self.undo()
 
 
-def _dense(gradient: Tensor) -> Tensor:
-    """The numbers of a sparse, complex or distributed gradient, as real ones."""
-    local = distributed.local(gradient)
-    local = local._values() if local.is_sparse else local
-    return torch.view_as_real(local) if local.is_complex() else local
+def _real(gradient: Tensor) -> Tensor:
+    return torch.view_as_real(gradient) if gradient.is_complex() else gradient

@@ -4,7 +4,6 @@ A loss that returns ``(sum, count)`` can be added up over micro-batches and proc
 taken for a mean over samples; `Objective.warn_if_inexact` sees where it is not.
 """
 
-import inspect
 import math
 import warnings
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from gdlib.data import leaves, tree_map
 from gdlib.training._generators import host_generators, set_host_generators
+from gdlib.training.calling import own_loss, several, takes
 from gdlib.training.loading import Batch
 
 IGNORED = -100
@@ -43,7 +43,7 @@ class Objective:
         if isinstance(inputs, Tensor):
             return forward(inputs)
         if self.whole is None:
-            self.whole = not _takes(self.model.forward, inputs) and _takes(self.model.forward, (inputs,))
+            self.whole = not takes(self.model.forward, inputs) and takes(self.model.forward, (inputs,))
         if self.whole or not isinstance(inputs, (Mapping, tuple, list)):
             return forward(inputs)
         return forward(**inputs) if isinstance(inputs, Mapping) else forward(*inputs)
@@ -69,9 +69,9 @@ class Objective:
     def _judge(self, forward: Callable, batch: Batch) -> tuple[Any, Value]:
         if self.loss_fn is None:
             both = batch.inputs is batch.targets
-            inputs = batch.inputs if both else (*_several(batch.inputs), *_several(batch.targets))
+            inputs = batch.inputs if both else (*several(batch.inputs), *several(batch.targets))
             outputs = self.outputs(forward, inputs)
-            return outputs, Value(_own_loss(outputs), None)
+            return outputs, Value(own_loss(outputs), None)
         outputs = self.outputs(forward, batch.inputs)
         value = self.loss_fn(outputs, batch.targets)
         return outputs, Value(*value) if isinstance(value, tuple) and len(value) == 2 else Value(value, None)
@@ -193,34 +193,6 @@ def _rows(part: tuple[Any, Any, int], start: int, stop: int) -> tuple[Any, Any, 
         return leaf[start:stop] if isinstance(leaf, Tensor) and leaf.ndim and len(leaf) == part[2] else leaf
 
     return tree_map(cut, part[0]), tree_map(cut, part[1]), stop - start
-
-
-def _takes(forward: Callable, inputs: Any) -> bool:
-    try:
-        bind = inspect.signature(forward).bind
-        bind(**inputs) if isinstance(inputs, Mapping) else bind(*inputs)
-    except TypeError:
-        return False
-    except ValueError:  # it has no signature to look at
-        return True
-    return True
-
-
-def _several(inputs: Any) -> tuple:
-    return tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
-
-
-def _own_loss(outputs: Any) -> Any:
-    """The loss that a model returned: as ``.loss``, under ``"loss"``, or as the one number among its outputs."""
-    found = getattr(outputs, "loss", None)
-    if found is None and isinstance(outputs, Mapping):
-        found = outputs.get("loss")
-    if found is None:
-        scalars = [leaf for leaf in leaves(outputs) if isinstance(leaf, Tensor) and leaf.ndim == 0]
-        found = scalars[0] if len(scalars) == 1 else None
-    if found is None:
-        raise ValueError("loss_fn must be given where the model does not return its loss, as .loss or as a scalar")
-    return found
 
 
 def _labelled(targets: Any) -> int:

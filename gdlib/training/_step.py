@@ -15,7 +15,8 @@ from gdlib.training._guard import Guard
 from gdlib.training._history import Step
 from gdlib.training._interrupts import Uninterrupted, protect
 from gdlib.training._objective import nothing, unlabelled
-from gdlib.training._trained import clip, held, update
+from gdlib.training._trained import clip, gradients, held, update
+from gdlib.training.calling import at_least_one
 
 if TYPE_CHECKING:
     from gdlib.training._trainer import Trainer
@@ -36,7 +37,7 @@ def take(trainer: "Trainer", guard: Guard) -> Step:
             guard.learn()
         if trainer._scaler:
             trainer._scaler.unscale_(optimizer)
-        loss = guard.look(index, lr, loss, [p.grad for p in held(optimizer) if p.grad is not None])
+        loss = guard.look(index, lr, loss, gradients(optimizer))
         norm = None if trainer.clip_norm is None else clip(optimizer, trainer.clip_norm)
         with Uninterrupted():
             if schedule is not None:
@@ -81,7 +82,7 @@ def _at_once(trainer: "Trainer", size: int) -> Tensor:
     with trainer.precision.autocast(trainer.device):
         _, (loss, count) = trainer._objective(trainer._forward, batch)
         if count is not None:
-            loss = loss / _at_least_one(count)
+            loss = loss / at_least_one(count)
     (trainer._scaler.scale(loss) if trainer._scaler else loss).backward()
     return loss
 
@@ -119,16 +120,11 @@ def _divide_by_count(trainer: "Trainer", size: int, total: Tensor, count: Any) -
     both = torch.stack([torch.as_tensor(value, device=total.device).to(wide) for value in (total, count)])
     if n > 1:
         dist.all_reduce(both)
-    factor = size / _at_least_one(both[1])
+    factor = size / at_least_one(both[1])
     for p in trainer.parameters():
         if p.grad is not None:
             distributed.local(p.grad).mul_((n * factor).to(p.grad.dtype))
     return (both[0] * factor).to(total.dtype)
-
-
-def _at_least_one(count: Any) -> Any:
-    """The divisor of a mean; where there is nothing to take it over, the sum is 0 and so is the mean."""
-    return torch.where(count == 0, 1, count) if isinstance(count, Tensor) else count or 1
 
 
 def _look_at(index: int) -> bool:

@@ -19,14 +19,6 @@ def brings_its_rate(optimizer: Any) -> bool:
     return not inspect.isclass(optimizer)
 
 
-def module_of(loss_fn: Any) -> nn.Module | None:
-    """The module that a loss is, is a method of, or is a partial of."""
-    while isinstance(loss_fn, functools.partial):
-        loss_fn = loss_fn.func
-    loss_fn = getattr(loss_fn, "__self__", loss_fn)
-    return loss_fn if isinstance(loss_fn, nn.Module) else None
-
-
 def trainable(model: nn.Module, loss: nn.Module | None) -> nn.Parameter:
     """The first parameter that is trained, after making sure that there is one, and that all of them can be."""
     parameters = [*model.parameters(), *(loss.parameters() if loss is not None else ())]

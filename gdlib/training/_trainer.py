@@ -25,7 +25,8 @@ from gdlib.training._history import History, Step
 from gdlib.training._interrupts import protect, release
 from gdlib.training._objective import Objective
 from gdlib.training._step import take
-from gdlib.training._trained import as_optimizer, brings_its_rate, gradients, held, module_of, trainable
+from gdlib.training._trained import as_optimizer, brings_its_rate, gradients, held, trainable
+from gdlib.training.calling import module_of
 from gdlib.training.checkpoint import place
 
 DEFAULT_LR = 0.1
@@ -159,7 +160,7 @@ class Trainer:
         self._written: tuple[Any, list[float]] = (
             None,
             [],
-        )  # an optimizer, and its groups' rates as the last step wrote them
+        )  # an optimizer, and what the last step wrote as its groups' rates
         self._warned_of_rates = False
 
     # What may be assigned
@@ -335,10 +336,11 @@ class Trainer:
 
     def clear_gradients(self) -> None:
         """Forget the gradients of all parameters, also of those that the optimizer does not hold."""
-        if self._parallel == "ddp" and distributed.trained(self.model) != self._exchanged:
+        ddp = self._parallel == "ddp"
+        if ddp and distributed.trained(self.model) != self._exchanged:
             self._wrap()
         for p in self._everything:
-            if self._parallel == "ddp" and p.grad is not None and p.requires_grad:
+            if ddp and p.grad is not None and p.requires_grad:
                 p.grad.zero_()  # a view of DDP's buckets; without it micro-batches would add up in a copy
             else:
                 p.grad = None  # what zero_grad() does, without its hooks, which cost more than a small layer

@@ -85,10 +85,8 @@ def wrap(model: nn.Module, parallel: str | None, device: torch.device, dtype: to
         ids = [device] if device.type == "cuda" else None
         return DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)  # no second copy of them
     if parallel == "fsdp":
-        from torch.distributed.fsdp import (
-            MixedPrecisionPolicy,
-            fully_shard,
-        )  # two seconds, which one process need not wait
+        # two seconds, which one process need not wait
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
         narrow = dtype is not None and not any(isinstance(m, BATCH_NORM) for m in model.modules())
         policy = (

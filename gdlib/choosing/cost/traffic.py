@@ -5,7 +5,7 @@ The collectives are rings: to add up (all-reduce) a tensor of :math:`G` bytes ov
 """
 
 from gdlib import _check
-from gdlib.choosing.cost.memory import PRECISIONS, WIDE, Shape, shape_of
+from gdlib.choosing.cost.memory import PRECISIONS, WIDE, Shape, _shape
 
 WAYS = ("ddp", "fsdp", "hsdp", "tensor", "sequence", "pipeline")
 """Data parallelism with whole models, with sharded ones, with groups of sharded ones; a layer's matrices cut; its tokens cut too;
@@ -59,7 +59,7 @@ def traffic(
         >>> {way: f"{traffic(7e9, tokens=2**19, devices=8, way=way) / 1e9:.0f} GB" for way in ("ddp", "fsdp", "tensor", "pipeline")}
         {'ddp': '51 GB', 'fsdp': '50 GB', 'tensor': '1017 GB', 'pipeline': '9 GB'}
     """
-    shape = parameters if isinstance(parameters, Shape) else shape_of(parameters)
+    shape = _shape(parameters)
     tokens, n = _check.whole("tokens", tokens), _check.whole("devices", devices)
     k, copies = _check.whole("micro_batches", micro_batches), _check.whole("replicas", replicas)
     wide = WIDE[_check.one_of("precision", precision, PRECISIONS)]
@@ -111,7 +111,7 @@ def network_share(
         >>> round(network_share(7e9, tokens=2**19, devices=64, way="fsdp"), 2)  # half a million tokens
         0.79
     """
-    shape = parameters if isinstance(parameters, Shape) else shape_of(parameters)
+    shape = _shape(parameters)
     rate, link = _check.positive("rate", rate), _check.positive("link", link)
     sent = traffic(parameters, tokens, devices, way, precision, micro_batches, replicas)
     return sent / link * devices * rate / (6 * shape.matrices * tokens)
