@@ -27,16 +27,12 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from fenced import OVERTIME
 from marks import Marks, write_csv, write_html
 
 ROOT = Path(__file__).parents[2]
 HANDED_OUT = ROOT / "_build" / "course" / "student"
 CHECK = re.compile(r"check\([\"'](\d[\w.]*)\.(\d+)[\"']")
-OVERTIME = (
-    97,
-    -signal.SIGKILL,
-    128 + signal.SIGKILL,
-)  # fenced.py's own, and what the system does to those that do not listen
 FENCED = Path(__file__).with_name("fenced.py")
 
 
@@ -53,18 +49,24 @@ def handed_out(folder: Path) -> dict[str, dict]:
     found = {}
     for path in sorted(folder.glob("*.ipynb")):
         notebook = json.loads(path.read_text(encoding="utf-8"))
-        chapters = {match[1] for cell in notebook["cells"] for match in CHECK.finditer("".join(cell["source"]))}
-        found.update(dict.fromkeys(chapters, notebook))
+        found.update(dict.fromkeys(chapters_in(notebook), notebook))
     return found
+
+
+def chapters_in(notebook: dict) -> set[str]:
+    """The chapters whose exercises its cells check."""
+    return {match[1] for cell in notebook["cells"] for match in CHECK.finditer("".join(cell["source"]))}
+
+
+def checks_of(original: dict) -> dict[str, dict]:
+    """The cells that check, by the names that they have for nbgrader."""
+    named = ((cell["metadata"].get("nbgrader", {}).get("grade_id", ""), cell) for cell in original["cells"])
+    return {name: cell for name, cell in named if name.startswith("check-")}
 
 
 def with_checks(notebook: dict, original: dict) -> dict:
     """``notebook`` with the ``original``'s checks where it had them, and at its end those that it has no more."""
-    checks = {
-        grade_id: cell
-        for cell in original["cells"]
-        if (grade_id := cell["metadata"].get("nbgrader", {}).get("grade_id", "")).startswith("check-")
-    }
+    checks = checks_of(original)
     by_text = {name_in(cell): grade_id for grade_id, cell in checks.items()}
     cells = []
     for cell in notebook["cells"]:
@@ -107,7 +109,7 @@ def mark(path: Path, name: str, originals: dict[str, dict], limits: Limits) -> M
     """Run a handed-in notebook and say what came of it."""
     try:
         notebook = read(path)
-        chapters = {match[1] for cell in notebook["cells"] for match in CHECK.finditer("".join(cell["source"]))}
+        chapters = chapters_in(notebook)
     except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         return Marks(name, "", f"is not a notebook: {type(error).__name__}: {str(error)[:200]}", {}, frozenset())
     chapter = next((chapter for chapter in sorted(chapters) if chapter in originals), "")
@@ -126,12 +128,8 @@ def mark(path: Path, name: str, originals: dict[str, dict], limits: Limits) -> M
         for line in lines
         if "check" in line
     }
-    numbers = [
-        grade_id
-        for cell in originals[chapter]["cells"]
-        if (grade_id := cell["metadata"].get("nbgrader", {}).get("grade_id", "")).startswith("check-")
-    ]
-    checks = {number: said.get(number, "It was not reached.") for number in (g.removeprefix("check-") for g in numbers)}
+    numbers = [name.removeprefix("check-") for name in checks_of(originals[chapter])]
+    checks = {number: said.get(number, "It was not reached.") for number in numbers}
     fence = {part for line in lines for part in line.get("fence", [])} | (
         {"network", "processes"} if unshare() else set()
     )
