@@ -43,7 +43,7 @@ def run_again(notebook: nbformat.NotebookNode) -> None:
 
 def test_after_a_run_and_after_a_restart_the_widget_is_the_pages(save):
     stored = json.loads(STORED.read_text(encoding="utf-8"))
-    assert len(shown(stored)) == 1
+    assert len(shown(stored)) > 1
 
     def restarted(notebook):
         run_again(notebook)
@@ -61,7 +61,7 @@ def test_what_jupyterlab_did_save_is_left_alone(save):
         run_again(notebook)
         notebook["metadata"]["widgets"][STATE]["state"] = {"5ca1ab1e" * 4: {"model_name": "LabelModel", "state": {}}}
 
-    assert shown(save(with_state)) == ["5ca1ab1e" * 4]
+    assert set(shown(save(with_state))) == {"5ca1ab1e" * 4}
 
 
 def test_a_cell_that_was_changed_is_not_given_an_older_widget(save):
@@ -71,4 +71,4 @@ def test_a_cell_that_was_changed_is_not_given_an_older_widget(save):
             if views(cell):
                 cell["source"] += "\n# changed"
 
-    assert shown(save(changed)) == ["5ca1ab1e" * 4]
+    assert set(shown(save(changed))) == {"5ca1ab1e" * 4}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ipywidgets import Widget
 from ipywidgets.embed import dependency_state, embed_data
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
@@ -132,6 +132,14 @@ def drawn_after(watched: Watched, act) -> bool:
     before = look(watched)
     act()
     return look(watched) != before
+
+
+def choose(menu: Locator, value: str) -> None:
+    """Choose from a widget's menu; a quiz's waits for its "Check"."""
+    menu.select_option(value)
+    widget = menu.locator("xpath=ancestor::*[contains(concat(' ', @class, ' '), ' gd ')][1]")
+    if (check := widget.get_by_role("button", name="Check")).count():
+        check.click()
 
 
 @pytest.fixture
