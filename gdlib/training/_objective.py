@@ -22,6 +22,10 @@ IGNORED = -100
 """The label that torch's losses leave out, and so does the accuracy."""
 
 
+FEW = 2**22
+"""Numbers among the outputs of which the mean of a part is looked at once more."""
+
+
 class Value(NamedTuple):
     """A batch's loss: a mean over ``count`` things where the loss said so, over its samples where ``count`` is ``None``."""
 
@@ -120,7 +124,7 @@ class Objective:
         """
         if self.warned:
             return
-        parts = [(detached(outputs), targets, n) for outputs, targets, n in parts]
+        parts = [_few((detached(outputs), targets, n)) for outputs, targets, n in parts]
         if self.loss_fn is None:
             shares = {_labelled(targets) / n for _, targets, n in parts}
             exact = len(shares) == 1
@@ -193,6 +197,13 @@ def _rows(part: tuple[Any, Any, int], start: int, stop: int) -> tuple[Any, Any, 
         return leaf[start:stop] if isinstance(leaf, Tensor) and leaf.ndim and len(leaf) == part[2] else leaf
 
     return tree_map(cut, part[0]), tree_map(cut, part[1]), stop - start
+
+
+def _few(part: tuple[Any, Any, int]) -> tuple[Any, Any, int]:
+    """As many of a part's samples as can be judged a second time in little memory: the logits of a large vocabulary are most of a step's."""
+    numbers = sum(leaf.numel() for leaf in leaves(part[0]) if isinstance(leaf, Tensor))
+    n = max(1, part[2] * FEW // max(1, numbers))
+    return part if n >= part[2] else _rows(part, 0, n)
 
 
 def _labelled(targets: Any) -> int:

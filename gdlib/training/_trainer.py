@@ -160,7 +160,7 @@ class Trainer:
         self._written: tuple[Any, list[float]] = (
             None,
             [],
-        )  # an optimizer, and what the last step wrote as its groups' rates
+        )  # an optimizer, and the groups' rates that the last step wrote
         self._warned_of_rates = False
 
     # What may be assigned
@@ -308,6 +308,10 @@ class Trainer:
 
     def _begin(self) -> None:
         """Before the first step of a run: into training mode, and whatever the reader may have changed since the last."""
+        if not torch.is_grad_enabled():
+            raise RuntimeError(
+                "training needs gradients, and torch.no_grad() or torch.inference_mode() is on around it"
+            )
         if not self.model.training:
             self.model.train()
             for module in self._in_eval:

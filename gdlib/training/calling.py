@@ -62,12 +62,19 @@ def own_loss(outputs: Any) -> Any:
 def module_of(loss_fn: Any) -> nn.Module | None:
     """The module that a loss is, is a method of, or is a partial of.
 
+    Raises:
+        TypeError: if it is the class of such a module, which takes settings where a loss takes outputs and targets.
+
     Example:
         >>> module_of(nn.MSELoss()), module_of(functools.partial(nn.MSELoss().forward)), module_of(nn.functional.mse_loss)
         (MSELoss(), MSELoss(), None)
     """
     while isinstance(loss_fn, functools.partial):
         loss_fn = loss_fn.func
+    if isinstance(loss_fn, type) and issubclass(loss_fn, nn.Module):
+        raise TypeError(
+            f"loss_fn must be a function of (outputs, targets); got the class {loss_fn.__name__}, not {loss_fn.__name__}()"
+        )
     loss_fn = getattr(loss_fn, "__self__", loss_fn)
     return loss_fn if isinstance(loss_fn, nn.Module) else None
 

@@ -657,6 +657,14 @@ def test_float64_as_the_default_dtype(optimizer):
         torch.set_default_dtype(torch.float32)
 
 
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_training_where_gradients_are_off_is_refused_in_words(off):
+    trainer = Trainer(models.linear(10), data.diabetes().train, nn.functional.mse_loss)
+    with off(), pytest.raises(RuntimeError, match="training needs gradients"):
+        trainer.fit(1)
+    trainer.fit(1)
+
+
 def test_sparse_gradients_are_clipped_like_dense_ones():
     x, y = torch.randint(0, 20, (64, 3)), torch.randn(64, 8)
     found = []
