@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Subset, TensorDataset
 
 from gdlib import _check
 
@@ -138,6 +139,23 @@ def as_dataset(name: str, data: Any) -> Dataset:
         raise TypeError(
             f"{name} must be a gdlib.data.Dataset or a pair (inputs, targets); got {type(data).__name__}{hint}"
         )
+    return data
+
+
+def unpacked(data: Any) -> Any:
+    """A torch data set of two tensors, or a part of one as ``random_split`` gives it, as the `Dataset` that it is; anything else as it is.
+
+    A class of your own that stands on torch's may make its samples in ``__getitem__``, and is left alone.
+
+    Example:
+        >>> unpacked(Subset(TensorDataset(torch.zeros(3, 5), torch.arange(3)), [2, 0])).targets.tolist()
+        [2, 0]
+    """
+    if type(data) is TensorDataset and len(data.tensors) == 2:
+        return Dataset(*data.tensors)
+    if type(data) is Subset and len(data.indices):
+        whole = unpacked(data.dataset)
+        return samples_at(whole, torch.as_tensor(data.indices)) if isinstance(whole, Dataset) else data
     return data
 
 

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader, Subset, default_collate
 from torch.utils.flop_counter import flop_registry
 
-from gdlib.data import Dataset, as_dataset, epoch_order, samples_at, tree_map
+from gdlib.data import Dataset, as_dataset, epoch_order, samples_at, tree_map, unpacked
 from gdlib.training.calling import at_least_one, module_of, own_loss, several, takes
 
 
@@ -20,6 +20,7 @@ def as_samples(name: str, data: Any) -> Any:
     Raises:
         TypeError: if ``data`` is neither.
     """
+    data = unpacked(data)
     if isinstance(data, Mapping):
         return Dataset(data, data)
     if isinstance(data, list) and data and all(isinstance(sample, (tuple, Mapping)) for sample in data):

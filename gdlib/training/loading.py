@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset, Sampler, TensorDataset, default_collate
+from torch.utils.data import DataLoader, IterableDataset, Sampler, default_collate
 
-from gdlib.data import Dataset, as_dataset, as_tensor, batch_indices, epoch_order, leaves, tree_map
+from gdlib.data import Dataset, as_dataset, as_tensor, batch_indices, epoch_order, leaves, tree_map, unpacked
 from gdlib.training._seeded import Endless, Seeded
 
 Place = tuple[int, int, slice]
@@ -58,8 +58,7 @@ def source(
         raise TypeError("data must be samples, not batches: pass the DataLoader's dataset; got DataLoader")
     if isinstance(data, (str, bytes)):
         raise TypeError(f"data must hold samples; got {type(data).__name__} {data[:40]!r}")
-    if isinstance(data, TensorDataset) and len(data.tensors) == 2:
-        data = data.tensors
+    data = unpacked(data)
     if isinstance(data, Mapping):
         data = Dataset(data, data)
     if isinstance(data, list) and data and all(isinstance(sample, (tuple, Mapping)) for sample in data):

@@ -201,10 +201,21 @@ def test_what_cannot_be_stacked_is_trained_alone_and_says_why(model, reason):
 
 
 def test_torch_data_sets_and_losses_of_sum_and_count():
-    items = torch.utils.data.TensorDataset(train.inputs, train.targets)
+    items = torch.utils.data.ConcatDataset([torch.utils.data.TensorDataset(train.inputs, train.targets)])
     with pytest.warns(UserWarning, match="its data are not two tensors"):
         runs = sweep(make_model, items, nn.functional.cross_entropy, [0.1], [8], 10)
     np.testing.assert_allclose(runs.losses, grid(lr=[0.1], batch_size=[8], steps=10).losses, rtol=1e-4)
+
+    halves = torch.utils.data.random_split(items.datasets[0], [1000, len(train) - 1000])
+    with warnings.catch_warnings(action="error"):
+        for torchs, ours in (
+            (items.datasets[0], train),
+            (halves[1], (train.inputs[halves[1].indices], train.targets[halves[1].indices])),
+        ):
+            found, expected = (
+                sweep(make_model, data, nn.functional.cross_entropy, [0.1], [8], 10) for data in (torchs, ours)
+            )
+            np.testing.assert_array_equal(found.losses, expected.losses)
 
     def summed(outputs, targets):
         return nn.functional.cross_entropy(outputs, targets, reduction="sum"), len(targets)

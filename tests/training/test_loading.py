@@ -6,15 +6,36 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from gdlib import data
 from gdlib.data import batch_indices
-from gdlib.training.loading import source
+from gdlib.training.loading import Tensors, source
 
 CPU = torch.device("cpu")
 x, y = torch.arange(20.0).view(10, 2), torch.arange(10)
 dataset = data.Dataset(x, y)
+
+
+class Doubled(TensorDataset):
+    """A data set that makes its samples itself, as one that augments them does."""
+
+    def __getitem__(self, index):
+        inputs, target = super().__getitem__(index)
+        return 2 * inputs, target
+
+
+def test_a_part_of_a_tensor_data_set_is_gathered_at_once_and_one_that_makes_its_samples_is_asked_for_them():
+    part = Subset(Subset(TensorDataset(x, y), [9, 8, 7, 1, 0]), [0, 4, 2])
+    given = source(part, CPU)
+    assert isinstance(given, Tensors)
+    rows = torch.tensor([9, 0, 7])[batch_indices(3, 1, 4, 3)]
+    inputs, targets = given.batch(3, 1, 4, slice(0, 4))
+    assert torch.equal(inputs, x[rows])
+    assert torch.equal(targets, y[rows])
+    for own in (Doubled(x, y), Subset(Doubled(x, y), range(10))):
+        inputs, _ = source(own, CPU).batch(3, 0, 4, slice(0, 4))
+        assert torch.equal(inputs, 2 * x[batch_indices(10, 0, 4, 3)])
 
 
 class Stream:
