@@ -123,6 +123,20 @@ EXERCISES = {
             ),
         ],
     ),
+    "4.2.5": numbers(
+        [0.01, 0.005],
+        "The two rates",
+        mistakes=[
+            (
+                [0.01, 0.00821],
+                "Step 30 is right. The cosine counts from its own milestone: over how many steps does it fall?",
+            ),
+            (
+                [0.0075, 0.00345],
+                "This begins its fall at once: is there a level part between the warm-up and the cosine?",
+            ),
+        ],
+    ),
     "4.3.1": numbers(
         [3.2, 6e-4],
         "The two rates",
