@@ -5,6 +5,7 @@ For speed take ``torch.optim``, which does the same for all parameters at once. 
 """
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -291,6 +292,18 @@ class ScheduleFree(_Rule):
 
 SQUARED = 64
 """Gradients of 2 to this power would overflow the squares that Adam keeps, in 32 bits."""
+
+
+def warn_if_levelled(optimizer: torch.optim.Optimizer, stacklevel: int = 3) -> None:
+    """Warn where parameter groups have rates of their own, which one rate for all is about to take from them."""
+    groups = optimizer.param_groups
+    rates = [float(group["lr"]) for group in groups if "lr" in group]
+    if len(set(rates)) > 1 and not any("lr_scale" in group for group in groups):
+        warnings.warn(
+            f"one rate for all takes the place of the groups' own, {', '.join(f'{rate:g}' for rate in dict.fromkeys(rates))}:"
+            ' a group\'s "lr_scale" multiplies it, and keeps their ratio',
+            stacklevel=stacklevel,
+        )
 
 
 def headroom(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> int | None:

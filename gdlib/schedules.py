@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdlib import _check
+from gdlib import _check, optim
 from gdlib._plateau import plateau as plateau
 from gdlib._plateau import plateaus as plateaus
 
@@ -320,7 +320,8 @@ def as_torch(schedule: float | Schedule, optimizer: torch.optim.Optimizer) -> to
     """A schedule as a torch ``LRScheduler``, for any other training loop.
 
     Args:
-        schedule: a schedule or a number. The optimizer's own ``lr`` is overwritten; a group's ``"lr_scale"`` multiplies it.
+        schedule: a schedule or a number. The optimizer's own ``lr`` is overwritten; a group's ``"lr_scale"`` multiplies it. Groups
+            with rates of their own lose them, and a warning says so.
         optimizer: whose rate is to be set.
 
     Returns:
@@ -345,7 +346,9 @@ def as_torch(schedule: float | Schedule, optimizer: torch.optim.Optimizer) -> to
     """
     if not isinstance(optimizer, torch.optim.Optimizer):
         raise TypeError(f"optimizer must be a torch.optim.Optimizer; got {type(optimizer).__name__}")
-    return _TorchScheduler(as_schedule(schedule, "schedule"), optimizer)
+    schedule = as_schedule(schedule, "schedule")
+    optim.warn_if_levelled(optimizer)
+    return _TorchScheduler(schedule, optimizer)
 
 
 class _TorchScheduler(torch.optim.lr_scheduler.LRScheduler):

@@ -1,12 +1,13 @@
 """The optimisers against torch's, bit for bit, and schedule-free against its definition."""
 
+import warnings
 from functools import partial
 
 import pytest
 import torch
 from torch import nn
 
-from gdlib import Trainer, data, models, optim
+from gdlib import Trainer, data, models, optim, schedules, sweep
 
 train = data.digits().train
 
@@ -179,3 +180,46 @@ def test_sparse_gradients_are_for_sgd():
     assert (before - table.weight).detach().sum().item() == pytest.approx(0.4)
     with pytest.raises(TypeError, match="AdamW takes no sparse gradients; take torch.optim.SparseAdam"):
         optim.AdamW(table.parameters()).step()
+
+
+def test_groups_that_lose_rates_of_their_own_are_told_of():
+    def made():
+        model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Linear(3, 1))
+        return model, torch.optim.AdamW(
+            [{"params": model[0].parameters(), "lr": 1e-4}, {"params": model[1].parameters()}], lr=1e-3
+        )
+
+    dataset, loss_fn = (torch.randn(20, 4), torch.randn(20, 1)), torch.nn.functional.mse_loss
+    says = r"the groups' own, 0\.0001, 0\.001: .*lr_scale"
+    model, optimizer = made()
+    with pytest.warns(UserWarning, match=says):
+        Trainer(model, dataset, loss_fn, optimizer, lr=0.01, device="cpu")
+    model, optimizer = made()
+    trainer = Trainer(model, dataset, loss_fn, optimizer, device="cpu")
+    trainer.fit(2)
+    with pytest.warns(UserWarning, match=says):
+        trainer.lr = 0.01
+    with pytest.warns(UserWarning, match=says):
+        schedules.as_torch(0.01, made()[1])
+    with pytest.warns(UserWarning, match=says):
+        sweep(
+            lambda: made()[0],
+            dataset,
+            loss_fn,
+            [0.01],
+            [10],
+            2,
+            optimizer=lambda p: torch.optim.SGD([{"params": q, "lr": r} for q, r in zip(p, (1e-4, 1e-3, 1e-4, 1e-3))]),
+            device="cpu",
+        )
+
+
+def test_groups_with_a_scale_or_one_rate_are_not():
+    weights = [torch.nn.Parameter(torch.zeros(2)) for _ in range(2)]
+    with warnings.catch_warnings(action="error"):
+        optim.warn_if_levelled(
+            torch.optim.SGD([{"params": weights[0], "lr": 0.2, "lr_scale": 2.0}, {"params": weights[1]}], lr=0.1)
+        )
+        optim.warn_if_levelled(
+            torch.optim.SGD([{"params": weights[0]}, {"params": weights[1], "weight_decay": 0.1}], lr=0.1)
+        )

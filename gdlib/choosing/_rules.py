@@ -20,15 +20,16 @@ def rule(make: Make, model: nn.Module, weights: list[Tensor]) -> "Rule":
     SGD, Adam and AdamW, torch's and `gdlib.optim`'s, are written out below for all runs at once. Of any other there is one for each run.
     """
     made = make([p for p in model.parameters() if p.requires_grad])
+    optim.warn_if_levelled(made, stacklevel=4)
     found = _written_out(made, weights) or Each(weights, make)
     found.made = made
     return found
 
 
 def _written_out(made: torch.optim.Optimizer, weights: list[Tensor]) -> "Rule | None":
-    if len(made.param_groups) == 1:
+    if len(made.param_groups) == 1 and made.param_groups[0].get("lr_scale", 1.0) == 1.0:
         group = made.param_groups[0]
-        plain = not any(group.get(name) for name in ("maximize", "amsgrad", "decoupled_weight_decay", "lr_scale"))
+        plain = not any(group.get(name) for name in ("maximize", "amsgrad", "decoupled_weight_decay"))
         if type(made) in (torch.optim.SGD, optim.SGD) and plain and not group.get("dampening"):
             return Sgd(weights, group["momentum"], group["weight_decay"], group["nesterov"])
         if type(made) is torch.optim.Adam and plain:

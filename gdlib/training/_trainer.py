@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from gdlib import _check
+from gdlib import _check, optim
 from gdlib.batching import BatchSize, as_batch_size
 from gdlib.schedules import Schedule, as_schedule, plateaus
 from gdlib.training import _state, checkpoint, distributed, loading
@@ -50,8 +50,8 @@ class Trainer:
         optimizer: a function from the parameters to a ``torch.optim.Optimizer``, such as ``partial(torch.optim.SGD, momentum=0.9)``,
             or an optimizer that already holds the model's parameters. A function gets all of them, also the frozen ones, which it
             leaves alone until they are unfrozen; one that takes ``fused`` is given it on a GPU.
-        lr: learning rate, a positive number or a function of the step; a parameter group's ``"lr_scale"`` multiplies it. If it is not
-            given, an optimizer that brings its own rate keeps it, and its groups theirs: one that is ready, a function of yours, or a
+        lr: learning rate, a positive number or a function of the step; a parameter group's ``"lr_scale"`` multiplies it (groups with
+            rates of their own lose them, and a warning says so). If it is not given, an optimizer that brings its own rate keeps it, and its groups theirs: one that is ready, a function of yours, or a
             partial with ``lr``; other optimizers get 0.1. ``None`` always leaves the optimizer's own alone. Assignable during a run.
         batch_size: samples a step, over all processes; a whole number or a function of the step. Assignable during a run.
         device: ``"auto"`` (CUDA, else MPS, else CPU), a name or a ``torch.device``.
@@ -148,6 +148,8 @@ class Trainer:
         )
         distributed.same_everywhere(self._alone)
         self.optimizer = as_optimizer(optimizer, [*self.model.parameters(), *self._alone], self.device)
+        if self._lr is not None:
+            optim.warn_if_levelled(self.optimizer)
         self._frozen = {p for p in self.parameters() if not p.requires_grad}
         self._objective = Objective(self.model, loss_fn)
         scaled = self.precision.dtype == torch.float16
@@ -180,6 +182,8 @@ class Trainer:
     @lr.setter
     def lr(self, value: float | Schedule | None) -> None:
         self._lr, self._lr_factor = None if value is None else as_schedule(value), 1.0
+        if value is not None and hasattr(self, "optimizer"):
+            optim.warn_if_levelled(self.optimizer)
         self._plateaus = plateaus(self._lr, self._batch_size)
 
     @property

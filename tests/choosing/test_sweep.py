@@ -71,9 +71,14 @@ def trained(model, lr, seed, steps, batch_size=16, **settings):
     return trainer.fit(steps).loss, trainer
 
 
+def scaled(parameters):
+    return torch.optim.AdamW([{"params": list(parameters), "lr_scale": 0.1}])
+
+
 @pytest.mark.parametrize(
     "optimizer",
     [
+        scaled,
         partial(torch.optim.SGD, momentum=0.9, nesterov=True, weight_decay=0.1),
         partial(torch.optim.SGD, momentum=0.9, dampening=0.5),
         partial(torch.optim.Adam, betas=(0.8, 0.95), weight_decay=0.1),
