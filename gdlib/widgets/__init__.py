@@ -6,6 +6,7 @@ from gdlib.widgets.cost import CostCalculator
 from gdlib.widgets.curves import Axis, CurveExplorer
 from gdlib.widgets.descent import DescentExplorer
 from gdlib.widgets.phase import PhaseDiagram
+from gdlib.widgets.plan import RunPlanner
 from gdlib.widgets.predictions import PredictionExplorer
 from gdlib.widgets.question import Question
 from gdlib.widgets.quiz import Case, RunQuiz
@@ -26,6 +27,7 @@ __all__ = [
     "Question",
     "RangeTestExplorer",
     "RunExplorer",
+    "RunPlanner",
     "RunQuiz",
     "ScheduleWorkshop",
     "Snapshots",

@@ -1,7 +1,7 @@
 // The cost calculator: what training a transformer costs, by the formulas of gdlib/choosing/cost.
-import { line, prepare, write } from "./shared/canvas.js";
+import { bytes, card, count, drawMemory, duration, named } from "./shared/costs.js";
 import { bar, button, legend, make, picture, select } from "./shared/elements.js";
-import { clamp, short } from "./shared/numbers.js";
+import { short } from "./shared/numbers.js";
 import { mount } from "./shared/stage.js";
 import { colorsOf } from "./shared/theme.js";
 import { say } from "./shared/words.js";
@@ -46,28 +46,6 @@ export function costOf(given) {
   };
 }
 
-export function bytes(value) {
-  const units = ["B", "kB", "MB", "GB", "TB", "PB"];
-  const k = clamp(Math.floor(Math.log10(value) / 3), 0, units.length - 1);
-  return `${short(value / 1000 ** k)} ${units[k]}`;
-}
-
-export function duration(days) {
-  if (days > 730) return say("years", { n: short(days / 365) });
-  return days < 2 ? say("hours", { n: short(days * 24) }) : say("days", { n: short(days) });
-}
-
-export function count(value) {
-  const units = [
-    [12, "T"],
-    [9, "B"],
-    [6, "M"],
-    [3, "k"],
-  ];
-  const [power, unit] = units.find(([e]) => value >= 10 ** e) ?? [0, ""];
-  return `${short(value / 10 ** power)}${unit}`;
-}
-
 function costAt(w) {
   const settings = Object.fromEntries(TRAITS.map((name) => [name, w.get(name)]));
   return costOf({
@@ -84,7 +62,6 @@ function cardsOf(w, cost) {
   const [parameters, tokens, devices, hardware] = ["parameters", "tokens", "devices", "hardware"].map(w.get);
   const factor = Math.round(cost.flops / parameters / tokens);
   const device = w.device();
-  const card = (key, value, note) => make("div", { class: "gd-card" }, say(key), make("b", {}, value), note);
   return [
     card("compute", `${short(cost.flops)} FLOP`, `${factor} × ${count(parameters)} × ${count(tokens)}`),
     card("time", duration(cost.days), `${devices} × ${hardware}`),
@@ -95,42 +72,13 @@ function cardsOf(w, cost) {
 
 // What the memory of a device holds: a name, bytes and a colour each.
 function termsOf(cost, devices, colors) {
-  return [
+  return named([
     ["weights", cost.weights / devices, colors.blue],
     ["gradients", cost.gradients / devices, colors.orange],
     ["optimiser state", cost.optimizer / devices, colors.green],
     ["copied or gathered weights", cost.copies, colors.gold],
     ["activations", cost.activations, colors.violet],
-  ]
-    .filter(([, value]) => value > 0)
-    .map(([key, value, color]) => ({ text: `${say(key)} ${bytes(value)}`, value, color }));
-}
-
-function drawMemory(w, colors, terms, perDevice) {
-  const { memory } = w.device();
-  const width = w.root.clientWidth;
-  const context = prepare(w.canvas, width, 60);
-  const most = Math.max(perDevice, memory) * 1.05;
-  const X = (v) => 1 + ((width - 2) * v) / most;
-  let left = 0;
-  for (const { value, color } of terms) {
-    context.fillStyle = color;
-    context.fillRect(X(left), 22, Math.max(0, X(left + value) - X(left) - 1), 30);
-    left += value;
-  }
-  const limit = X(memory);
-  line(
-    context,
-    [
-      [limit, 16],
-      [limit, 58],
-    ],
-    perDevice > memory ? colors.red : colors.text,
-    2,
-  );
-  const text = `${w.get("hardware")}: ${bytes(memory)}`;
-  const beside = context.measureText(text).width > limit;
-  write(context, text, [limit + (beside ? 4 : -2), 8], colors.text, beside ? "left" : "right");
+  ]);
 }
 
 function verdict(cost, memory) {
@@ -157,7 +105,7 @@ function draw(w) {
   const cost = costAt(w);
   const terms = termsOf(cost, w.get("devices"), colors);
   w.cards.replaceChildren(...cardsOf(w, cost));
-  drawMemory(w, colors, terms, cost.perDevice);
+  drawMemory(w, colors, terms, w.get("hardware"), w.device().memory);
   w.list.replaceChildren(...legend(terms));
   const [said, fits] = verdict(cost, w.device().memory);
   w.tell(said, say("tokens a parameter", { ratio: count(w.get("tokens") / w.get("parameters")) }), fits);

@@ -41,6 +41,7 @@ DRAGGED = {
 MAKERS = {
     **DRAGGED,
     "cost": widgets.CostCalculator,
+    "plan": widgets.RunPlanner,
     "curves": curves,
     "runs": runs,
     "schedule": workshop,

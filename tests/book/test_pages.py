@@ -103,6 +103,8 @@ def every_control_changes_what_is_drawn(watched: Watched) -> None:
     assert sliders.count() or page.locator(".gd-question").count()
     for i in range(sliders.count()):
         assert moved(watched, i), f"slider {i}"
+    for fold in page.locator(".gd details:has(select):not([open]) > summary").all():
+        fold.click()
     for menu in page.locator(".gd select").all():
         values = [option.get_attribute("value") for option in menu.locator("option").all()]
         other = next(value for value in values if value != menu.input_value())

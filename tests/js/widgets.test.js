@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { sessionOf, thinned } from "../../gdlib/widgets/cockpit.js";
-import { bytes, count, duration } from "../../gdlib/widgets/cost.js";
+import { bytes, count, duration, named } from "../../gdlib/widgets/shared/costs.js";
 import { curvesAt, endOf, rowOf } from "../../gdlib/widgets/curves.js";
 import { bestSetting, curveAxis, descend, levelLines, problemOf } from "../../gdlib/widgets/descent.js";
 import { brightest, edges, lowest, ridge, ruled, shade, shareOf } from "../../gdlib/widgets/phase.js";
+import { inAll, planOf, shapeOf } from "../../gdlib/widgets/plan.js";
 import { offsetOf, predicted } from "../../gdlib/widgets/predictions.js";
 import { panelsOf, rangeOf, scoreOf, shuffled } from "../../gdlib/widgets/quiz.js";
 import { lossAt, rangeAxis, zoneOf } from "../../gdlib/widgets/range_test.js";
@@ -19,7 +20,7 @@ const HOME = new URL("../../gdlib/widgets/", import.meta.url);
 
 test("every widget is a module that runs alone and can be rendered", async () => {
   const names = readdirSync(HOME).filter((name) => name.endsWith(".js"));
-  assert.equal(names.length, 12);
+  assert.equal(names.length, 13);
   for (const name of names) assert.equal(typeof (await import(new URL(name, HOME))).default.render, "function");
 });
 
@@ -57,6 +58,33 @@ test("cost: units that a reader knows", () => {
   assert.deepEqual([219e6, 1.31e9, 5, 3e17].map(bytes), ["219 MB", "1.31 GB", "5 B", "300 PB"]);
   assert.deepEqual([8.5, 0.5, 1000].map(duration), ["8.5 days", "12 hours", "2.74 years"]);
   assert.deepEqual([7e9, 1.4e11, 26_200, 5, 2e12].map(count), ["7B", "140B", "26.2k", "5", "2T"]);
+});
+
+test("a device's memory: what takes none is not named", () => {
+  const terms = named([
+    ["weights", 4e8, "blue"],
+    ["gradients", 0, "orange"],
+  ]);
+  assert.deepEqual(terms, [{ text: "weights 400 MB", value: 4e8, color: "blue" }]);
+});
+
+test("plan: the fastest that fits, a way that sends nothing alone, and the last where none fits", () => {
+  const rules = { proportion: 64, vocabulary: 50257, context: 1024, room: 0.9, sequences: 64, speed: 25e9 };
+  const device = { peak: { mixed: 312e12 }, memory: 80e9, price: 2 };
+  const of = (parameters, devices) =>
+    planOf({ ...rules, device, parameters, tokens: 20 * parameters, devices, utilization: 0.4 });
+  const ways = [of(124e6, 1), of(124e6, 8), of(7e9, 64), of(1e12, 1)].map(({ way, fits }) => [way, fits]);
+  assert.deepEqual(ways, [
+    ["alone", true],
+    ["ddp", true],
+    ["fsdp", true],
+    ["alone", false],
+  ]);
+  assert.equal(of(124e6, 1).network, 0);
+  const plan = of(7e9, 64);
+  assert.ok(inAll(plan.memory) <= 0.9 * 80e9 && plan.sequences * plan.pieces * 64 * 1024 >= plan.batch);
+  const { layers, h } = shapeOf(124439808, rules);
+  assert.ok(Math.abs(layers - 12) < 1e-9 && Math.abs(h - 768) < 1e-9);
 });
 
 test("runs: the axes hold all runs and stand still", () => {

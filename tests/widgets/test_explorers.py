@@ -30,6 +30,9 @@ def sliders(explorer):
         (lambda runs: widgets.CostCalculator(), "parameters", 1e8, 0),
         (lambda runs: widgets.CostCalculator(), "tokens", 1e10, 1),
         (lambda runs: widgets.CostCalculator(), "devices", 9, 2),
+        (lambda runs: widgets.RunPlanner(), "parameters", 1e9, 0),
+        (lambda runs: widgets.RunPlanner(), "tokens", 1e10, 1),
+        (lambda runs: widgets.RunPlanner(), "devices", 9, 2),
     ],
 )
 def test_trait_slider_and_drawing_are_one_value(runs, make, trait, value, position):
@@ -54,7 +57,12 @@ def test_run_explorer_is_one_value_too(runs):
 
 
 def test_sliders_are_linked_in_the_browser_too(runs):
-    for explorer in (widgets.DescentExplorer(), widgets.CostCalculator(), widgets.RunExplorer(runs)):
+    for explorer in (
+        widgets.DescentExplorer(),
+        widgets.CostCalculator(),
+        widgets.RunPlanner(),
+        widgets.RunExplorer(runs),
+    ):
         links = [link for link in explorer._links if hasattr(link, "source") and link.source[0] in sliders(explorer)]
         in_browser = [link for link in links if type(link).__name__ == "Link"]
         assert {link.source[0] for link in in_browser} == set(sliders(explorer))
@@ -100,6 +108,8 @@ def test_sliders_say_as_many_digits_as_tell_their_values_apart():
         (lambda: setattr(widgets.DescentExplorer(), "lr", float("nan")), ValueError, "lr must be"),
         (lambda: setattr(widgets.DescentExplorer(), "start", (1, "a")), TypeError, "start must be a number; got 'a'"),
         (lambda: widgets.CostCalculator(hardware="TPU"), ValueError, "hardware must be one of 'A100', 'H100'"),
+        (lambda: widgets.RunPlanner(utilization=0.42), ValueError, "utilization must be one of 0.1, 0.2"),
+        (lambda: setattr(widgets.RunPlanner(), "link", "post"), ValueError, "link must be one of 'NVLink'"),
         (lambda: setattr(widgets.CostCalculator(), "precision", "fp8"), ValueError, "precision must be one of"),
         (lambda: widgets.RunExplorer([1, 2]), TypeError, "runs must be what gdlib.sweep returned; got list"),
     ],

@@ -16,10 +16,13 @@ from gdlib import History, Trainer, data, descent, models, problems, widgets
 from gdlib.choosing import cost
 from gdlib.widgets import _base, _table, along, predictions
 from gdlib.widgets.descent import LR, MOMENTUM, landscapes
+from gdlib.widgets.plan import RULES
 from gdlib.widgets.schedule import STRATEGIES, schedule_of
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "gdlib" / "widgets").glob("*.js"))
+SAME = ("flops", "sequences", "batch", "steps", "lr", "network", "days", "dollars")
+"""What a plan has under one name in Python and in JavaScript."""
 OWN = {
     "quadratic": problems.Quadratic((1.0, 10.0)),
     "least_squares": problems.LeastSquares(data.diabetes().train.inputs[:, 4:6], data.diabetes().train.targets),
@@ -36,7 +39,7 @@ def test_unit_tests():
 
 def test_notebooks_carry_one_module_a_widget(call):
     """All that a widget imports is in it, once: it imports nothing, and runs by itself."""
-    assert len(NAMES) == 12
+    assert len(NAMES) == 13
     for name in NAMES:
         text = _base.module(name)
         assert "import " not in text.replace("import type", "")
@@ -129,6 +132,42 @@ def test_the_calculator_computes_what_cost_does(call):
             "needed": max(2, cost.devices_needed(sum(memory.values()), device["memory"], beside)),
         }
         assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_planner_plans_what_cost_does(call):
+    generator, given = np.random.default_rng(1), []
+    for hardware, link, utilization in product(cost.HARDWARE, cost.LINKS, (0.1, 0.4)):
+        for k in range(9):
+            parameters = (
+                float(10 ** generator.uniform(7.5, 12)) if k else 1.12e9
+            )  # which one small device can recompute
+            given.append(
+                {
+                    "parameters": parameters,
+                    "tokens": float(parameters * 10 ** generator.uniform(0.5, 2.5)),
+                    "devices": int(10 ** generator.uniform(0, 3.6)) if k and generator.random() < 0.8 else 1,
+                    "device": cost.HARDWARE[hardware]._asdict(),
+                    "speed": cost.LINKS[link],
+                    "names": [hardware, link],
+                    "utilization": utilization,
+                    **RULES,
+                }
+            )
+    seen = set()
+    for setting, found in zip(given, call("plan", "a.map(m.planOf)", given)):
+        hardware, link = setting["names"]
+        plan = cost.plan(
+            setting["parameters"], setting["tokens"], setting["devices"], hardware, setting["utilization"], link
+        )
+        seen.add((plan.way, plan.remedy, plan.fits))
+        assert [found[key] for key in ("way", "remedy", "fits")] == [plan.way, plan.remedy, plan.fits]
+        numbers = {"pieces": plan.micro_batches, **{key: getattr(plan, key) for key in SAME}}
+        assert {key: found[key] for key in numbers} == pytest.approx(numbers, rel=1e-9)
+        assert found["memory"] == pytest.approx(plan.memory, rel=1e-9)
+        assert [found["shape"][key] for key in ("layers", "h", "all")] == pytest.approx(
+            [plan.shape.layers, plan.shape.width, plan.shape.parameters], rel=1e-9
+        )
+    assert len(seen) >= 7, "every way, with and without a remedy, and some that do not fit"
 
 
 def test_the_workshop_computes_the_schedules_of_the_library(call):

@@ -26,6 +26,7 @@ from gdlib.choosing.cost.memory import (
     working_weights,
 )
 from gdlib.choosing.cost.peak import step_memory
+from gdlib.choosing.cost.planning import PROPORTION, ROOM, SEQUENCES, Plan, gpt2_shape, plan
 from gdlib.choosing.cost.traffic import LINKS, WAYS, bubble, network_share, traffic
 
 __all__ = [
@@ -34,16 +35,22 @@ __all__ = [
     "LINKS",
     "LOW_RANK",
     "PRECISIONS",
+    "PROPORTION",
     "REMEDIES",
+    "ROOM",
+    "SEQUENCES",
     "STATE_BYTES",
     "VOCABULARY",
     "WAYS",
     "Hardware",
+    "Plan",
     "Shape",
     "activation_memory",
     "bubble",
     "devices_needed",
+    "gpt2_shape",
     "network_share",
+    "plan",
     "shape_of",
     "step_memory",
     "traffic",
