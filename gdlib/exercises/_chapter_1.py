@@ -42,4 +42,24 @@ EXERCISES = {
             / 0.34: "The exponents add up in the denominator: multiply the derivative by N to the power of alpha + 1, and solve for N.",
         },
     ),
+    "1.4": numbers(
+        [0.1275, 1.2233],
+        "The two factors",
+        within=0.03,
+        mistakes=[
+            (
+                [0.1275, 4 / 3],
+                "The second is what one whole forward pass more would cost. Count: is all of it computed again?",
+            ),
+            (
+                [1 / 16, 1.2233],
+                "The first leaves out the end of the model, which keeps its numbers either way.",
+            ),
+            (
+                [0.1275, 1.0],
+                "The second says that nothing is computed again: was the model that recomputes counted?",
+            ),
+            ([1 / 0.1275, 1.2233], "The first is before over after. Asked for is after over before."),
+        ],
+    ),
 }

@@ -34,8 +34,6 @@ CHAPTERS = [
 ]
 LIVE, STATE = "application/vnd.jupyter.widget-view+json", "application/vnd.jupyter.widget-state+json"
 CEILINGS: dict[str, dict[str, int]] = {
-    "1-background/index.ipynb": {"questions": 0},
-    "2-core-concepts/index.ipynb": {"questions": 0},
     "4-practice/1-pytorch.ipynb": {"words": 3550, "lines": 420, "first live": 6600, "questions": 0},
     "4-practice/3-batch-size.ipynb": {"words": 3200, "lines": 330, "first live": 5200, "questions": 0},
     "4-practice/4-one-gpu.ipynb": {"words": 4100, "lines": 460, "first live": 7300, "questions": 0},
