@@ -90,7 +90,7 @@ def scaled(parameters):
         optim.Muon,
         torch.optim.RMSprop,
     ],
-    ids=str,
+    ids=lambda made: getattr(made, "__name__", str(made)),
 )
 def test_any_optimizer_with_schedules_and_clipping(optimizer):
     rates = [0.01, schedules.cosine(0.03, 60), schedules.warmup(schedules.constant(0.02), 10)]
