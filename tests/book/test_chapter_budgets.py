@@ -38,7 +38,6 @@ CEILINGS: dict[str, dict[str, int]] = {
     "4-practice/3-batch-size.ipynb": {"words": 3200, "lines": 330, "first live": 5200, "questions": 0},
     "4-practice/4-one-gpu.ipynb": {"words": 4100, "lines": 460, "first live": 7300, "questions": 0},
     "4-practice/5-many-gpus.ipynb": {"words": 4350, "lines": 370, "first live": 3900, "questions": 0},
-    "5-applications/1-tables.ipynb": {"words": 3600, "lines": 390, "first live": 4700, "questions": 0},
     "5-applications/2-vision.ipynb": {"words": 2900, "lines": 230, "first live": 4200, "questions": 0},
     "5-applications/3-language.ipynb": {"words": 3150, "lines": 270, "first live": 4700, "questions": 0},
     "6-tools/1-pytorch.ipynb": {"words": 3450, "lines": 420, "first live": 6400, "questions": 0},
