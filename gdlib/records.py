@@ -43,7 +43,7 @@ def newest(folder: str | Path | None = None) -> Record:
         FileNotFoundError: folder must hold a record that make gpu took; '/nowhere' has none
     """
     place = Path(__file__).parents[1] / "book" / "_records" if folder is None else Path(folder)
-    files = list(place.glob("*.json"))
+    files = [path for kind in ("gpu", "smoke") for path in place.glob(f"{kind}-*.json")]
     if not files:
         raise FileNotFoundError(f"folder must hold a record that make gpu took; {str(place)!r} has none")
     path = max(files, key=lambda path: (path.name.startswith("gpu-"), path.stem[-10:]))  # names end with the date

@@ -1,7 +1,7 @@
 """Measure chapter 3.3's table of schedules on a small transformer: `python book/_tools/transformer_schedules.py`, half an hour of one core.
 
 Each strategy is tried at peaks √2 apart on three seeds; the grid goes on until its best lies inside; five other seeds judge the best. The chapter
-trains one of the shorter runs of each strategy again and holds it against this table. Written beside this file, as JSON; the
+trains one of the shorter runs of each strategy again and holds it against this table. Written to `book/_records`, as JSON; the
 chapter and its page "going deeper" hold the same numbers (tests/book/test_chapter_budgets.py).
 """
 
@@ -15,7 +15,7 @@ import torch
 
 from gdlib import Trainer, data, models, schedules
 
-RECORD = Path(__file__).with_suffix(".json")
+RECORD = Path(__file__).parents[1] / "_records" / "transformer_schedules.json"
 LENGTHS, BATCH, TUNING, JUDGING = (600, 2400), 16, (0, 1, 2), (3, 4, 5, 6, 7)
 PEAKS = [0.0014, 0.002, 0.0028, 0.004, 0.0057, 0.008, 0.011]
 

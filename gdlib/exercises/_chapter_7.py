@@ -2,7 +2,7 @@
 
 import math
 
-from gdlib.exercises._kinds import function, number, numbers
+from gdlib.exercises._kinds import compared, function, number, numbers
 
 _LEAST = math.log(math.e + 99) - 1
 
@@ -55,6 +55,8 @@ EXERCISES = {
             (lambda runs, wider: 1 / wider**2, "This is one run of the search."),
         ],
     ),
+    "7.2.3": compared(),
+    "7.2.4": compared(),
     "7.3.1": numbers(
         [0.30, 0.33, 800],
         "The three numbers",
@@ -92,4 +94,6 @@ EXERCISES = {
             math.log(math.e + 100) - 1: "One class is the right one: ninety-nine others are left.",
         },
     ),
+    "7.3.3": compared(),
+    "7.3.4": compared(),
 }
