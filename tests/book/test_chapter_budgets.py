@@ -15,6 +15,7 @@ from visiting import ROOT
 
 BUDGET = {"words": 2500, "lines": 150, "first live": 750, "questions": 3}
 """At most; of questions at least. The first live thing stands within four screens: so many words before it, a line of code as ten."""
+LEFT_OUT = {"## Exercises", "## References"}
 HIDDEN = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 
 
@@ -65,10 +66,13 @@ def figures_of(name: str) -> dict[str, int]:
     """What the budget counts, of one notebook as it is stored."""
     notebook = nbformat.read(ROOT / "book" / name, as_version=4)
     found = {"words": 0, "lines": 0, "first live": 0}
-    moved = False
+    moved, section = False, ""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            found["words"] += words_read(cell.source)
+            text = f"{section}\n{cell.source}"  # exercises go on over several cells
+            found["words"] += words_read(text)
+            heading = [line for line in text.splitlines() if line.startswith("## ")][-1:]
+            section = heading[0] if heading and heading[0] in LEFT_OUT else ""
         elif not HIDDEN & set(cell.metadata.get("tags", [])):
             found["lines"] += cell.source.count("\n") + 1
         moved = moved or any(LIVE in output.get("data", {}) for output in cell.get("outputs", []))
