@@ -39,8 +39,6 @@ CEILINGS: dict[str, dict[str, int]] = {
     "4-practice/3-batch-size.ipynb": {"words": 3200, "lines": 330, "first live": 5200, "questions": 0},
     "4-practice/4-one-gpu.ipynb": {"words": 4100, "lines": 460, "first live": 7300, "questions": 0},
     "4-practice/5-many-gpus.ipynb": {"words": 4350, "lines": 370, "first live": 3900, "questions": 0},
-    "5-applications/2-vision.ipynb": {"words": 2900, "lines": 230, "first live": 4200, "questions": 0},
-    "5-applications/3-language.ipynb": {"words": 3150, "lines": 270, "first live": 4700, "questions": 0},
     "6-tools/1-pytorch.ipynb": {"words": 3450, "lines": 420, "first live": 6400, "questions": 0},
     "6-tools/2-tensorflow.ipynb": {"words": 2950, "lines": 450, "first live": 6300, "questions": 0},
     "6-tools/4-side-by-side.ipynb": {"lines": 230, "first live": 4050, "questions": 0},
@@ -122,3 +120,23 @@ def test_the_chapter_holds_what_the_script_measured():
             grid, peak = grids[int(steps)][name]
             assert peak == row["peak"]
             assert grid == pytest.approx({float(p): sum(v) / len(v) for p, v in row["grid"].items()}, abs=6e-4)
+
+
+@pytest.mark.parametrize(
+    ("page", "script"), [("3-language.ipynb", "language_rates"), ("2-vision.ipynb", "vision_rates")]
+)
+def test_part_5_holds_what_its_scripts_measured(page, script):
+    measured = json.loads((ROOT / "book" / "_tools" / f"{script}.json").read_text(encoding="utf-8"))
+    cells = nbformat.read(ROOT / "book" / "5-applications" / page, as_version=4).cells
+    (source,) = [cell.source for cell in cells if cell.source.startswith("RECORD = {")]
+    told = ast.literal_eval(source.removeprefix("RECORD = ").removesuffix("  # fmt: skip"))
+    for study, rows in told.items():
+        assert set(rows) == set(measured[study])
+        for name, row in rows.items():
+            found = measured[study][name]
+            judged = [run if isinstance(run, float) else run[1] for run in found["judged"]]
+            assert row["best"] == pytest.approx(found["best"], abs=6e-4)
+            assert row["judged"] == pytest.approx(judged, abs=6e-4)
+            for rate, *_, losses in found["grid"]:
+                if "rates" in row and rate in row["rates"]:
+                    assert row["rates"][rate] == pytest.approx(sum(losses) / len(losses), abs=6e-4)
