@@ -182,6 +182,15 @@ EXERCISES = {
             "d": "Momentum has a memory. But Adam has two.",
         },
     ),
+    "4.3.5": numbers(
+        [2, 35],
+        "Sequence and tokens",
+        mistakes=[
+            ([1, 52], "These two are the longest: the other half then holds very few."),
+            ([3, 37], "Near, but there is a shorter one left for it."),
+            ([3, 35], "The tokens are right. Count the sequences from 0."),
+        ],
+    ),
     "4.4.1": numbers(
         [23.5, 21.4, 28.8, 25.1],
         "GB",
