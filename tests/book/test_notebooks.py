@@ -6,10 +6,13 @@ import importlib.util
 import io
 import json
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 from PIL import Image
 from visiting import ROOT
 
@@ -142,6 +145,31 @@ def test_printed_solutions_pass_their_checks(path):
                 re.DOTALL | re.MULTILINE,
             )
             assert [output.data["text/plain"] for output in cell.outputs if "data" in output] == ["Right."]
+
+
+SOLUTION = re.compile(r"<details><summary>Solution[^<]*</summary>\n(.*?)\n</details>", re.DOTALL)
+CONFIG = ["--output-format", "concise", "--config", "builtins=['get_ipython']"]
+SIX = re.compile(r"1-background/index|2-core-concepts/index|3-algorithms/\d-(?!deeper)")
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: str(path.relative_to(ROOT / "book")))
+def test_a_solution_that_no_cell_runs_knows_its_names(path):
+    """In the first six chapters every printed solution is a cell, which nbval runs; elsewhere some stand in the text alone."""
+    seen, printed = [], []
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "code":
+            seen.append(TransformerManager().transform_cell(cell.source))
+        else:
+            solutions = "\n".join(SOLUTION.findall(cell.source))
+            for code in re.findall(r"^```python\n(.*?)^```", solutions, re.DOTALL | re.MULTILINE):
+                printed.append("\n".join([*seen, code]))
+    assert not (printed and SIX.match(str(path.relative_to(ROOT / "book"))))
+    for code in printed:
+        found = subprocess.run(
+            [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F821", *CONFIG, "-"],
+            input=code, text=True, capture_output=True, check=False,
+        )  # fmt: skip
+        assert found.returncode == 0, found.stdout + found.stderr
 
 
 COLUMNS, CEILING = 88, 1500
