@@ -295,7 +295,20 @@ SQUARED = 64
 
 
 def warn_if_levelled(optimizer: torch.optim.Optimizer, stacklevel: int = 3) -> None:
-    """Warn where parameter groups have rates of their own, which one rate for all is about to take from them."""
+    """Warn where parameter groups have rates of their own, which one rate for all is about to take from them.
+
+    Args:
+        optimizer: whose groups they are. A group's ``"lr_scale"`` keeps their ratio, and then nothing is said.
+        stacklevel: whose line the warning names, as in ``warnings.warn``.
+
+    Example:
+        >>> v, w = torch.nn.Parameter(torch.ones(1)), torch.nn.Parameter(torch.ones(1))
+        >>> with warnings.catch_warnings(record=True) as said:
+        ...     warnings.simplefilter("always")
+        ...     warn_if_levelled(torch.optim.SGD([{"params": [v], "lr": 0.1}, {"params": [w], "lr": 0.2}]))
+        >>> len(said)
+        1
+    """
     groups = optimizer.param_groups
     rates = [float(group["lr"]) for group in groups if "lr" in group]
     if len(set(rates)) > 1 and not any("lr_scale" in group for group in groups):
