@@ -2,6 +2,7 @@
 
 import math
 
+from gdlib import data
 from gdlib.exercises._kinds import choice, function, number, numbers
 
 _MEAN_SHARE = 1 - 0.99 * (1 - 0.99**100) / (100 * 0.01)
@@ -270,6 +271,54 @@ EXERCISES = {
             (lambda k: k, "Saving more rarely also costs fewer saves: two terms."),
             (lambda k: k + 1 / k, "At the best interval the factor must be 1."),
             (lambda k: (k + 1 / k) / 2 - 1, "This is the part that is added. The factor is asked for."),
+        ],
+    ),
+    "4.6.1": numbers(
+        [5.504, 88.06],
+        "Hours and dollars",
+        within=0.02,
+        mistakes=[
+            ([44.03, 704.5], "Eight devices share the work: the hours are for all of them together."),
+            ([5.504, 11.01], "Each of the eight devices is paid for every hour."),
+            ([1.651, 26.42], "That is at the full peak. Three tenths of it do useful work."),
+            ([0.2293, 88.06], "The plan counts in days; hours are asked for."),
+        ],
+    ),
+    "4.6.2": function(
+        lambda layers, h, V: (12 * layers * h + V) / (12 * layers * h + 2 * V),
+        [(12, 768, 50257), (2, 32, 225)],
+        "The share",
+        within=0.01,
+        mistakes=[
+            (
+                lambda layers, h, V: 12 * layers * h / (12 * layers * h + V),
+                "There is a vocabulary before the doubling, too.",
+            ),
+            (
+                lambda layers, h, V: (12 * layers * h + 2 * V) / (12 * layers * h + V),
+                "This is how much dearer a token becomes. Its number must fall by as much.",
+            ),
+            (lambda layers, h, V: 0.5, "Only the head doubles; the layers cost what they did."),
+        ],
+    ),
+    "4.6.3": number(
+        0.1294,
+        "The MFU",
+        within=0.02,
+        mistakes={
+            0.0431: "This counts the forward pass alone. The backward pass takes twice as much again.",
+            0.0216: "Count the FLOP of a token for each parameter: six, not one.",
+            0.00108: "The interval holds 120 steps, not ten.",
+        },
+    ),
+    "4.6.4": numbers(
+        data.batch_indices(10_000, 1120, 16).tolist(),
+        "The samples",
+        within=1e-9,
+        mistakes=[
+            (data.batch_indices(10_000, 1600, 16).tolist(), "The first 60 steps took 8 samples each."),
+            (data.batch_indices(10_000, 1136, 16).tolist(), "This is the batch after it: steps are counted from 0."),
+            (list(range(1120, 1136)), "These are places in the order of the pass, not the samples that stand there."),
         ],
     ),
 }

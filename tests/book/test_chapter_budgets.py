@@ -9,6 +9,7 @@ import json
 import re
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
 from visiting import ROOT
@@ -153,3 +154,25 @@ def test_the_batches_of_the_transformer_are_what_the_script_measured():
     for row in measured.values():
         grid = {float(peak): sum(losses) for peak, losses in row["grid"].items()}
         assert min(grid, key=grid.get) == row["peak"] and min(grid) < row["peak"] < max(grid)  # no best at an edge
+
+
+def test_the_real_run_tells_what_was_recorded():
+    cells = nbformat.read(ROOT / "book" / "4-practice" / "6-real-run.ipynb", as_version=4).cells
+    told = {
+        line.targets[0].id: ast.literal_eval(line.value)
+        for cell in cells
+        if cell.cell_type == "code" and re.search(r"^(MEASURED|RECORD\w*) = ", cell.source, re.MULTILINE)
+        for line in ast.parse(cell.source).body
+    }
+    record = json.loads((ROOT / "book" / "_records" / "gpu-nvidia-h200-2026-11-28.json").read_text(encoding="utf-8"))
+    for row, taken in zip(told["RECORD"]["log"], record["run"]["log"], strict=True):
+        assert row == pytest.approx(taken, rel=0.005, abs=0.005)
+    steps = [row for row in record["steps"] if row["model"] == "124M"]
+    names = ("precision", "batch", "compiled", "recompute"), ("median", "min", "max")
+    for row, taken in zip(told["RECORD"]["steps"], steps, strict=True):
+        assert row[:4] == [taken[name] for name in names[0]]
+        assert row[4:] == pytest.approx([taken[name] for name in names[1]], abs=6e-5)
+    for name, row in record["widths"].items():
+        assert np.ravel(told["RECORD_WIDTHS"][name]) == pytest.approx(np.ravel(row), abs=6e-5)
+    measured = json.loads((ROOT / "book" / "_records" / "real_run.json").read_text(encoding="utf-8"))
+    assert told["MEASURED"] == {"rates": measured["rates"], **measured["losses"]}
