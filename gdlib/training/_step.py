@@ -80,9 +80,7 @@ def _gradients(trainer: "Trainer", guard: Guard, size: int) -> Tensor:
 def _at_once(trainer: "Trainer", size: int) -> Tensor:
     batch = trainer._source.batch(trainer.seed, trainer.samples_seen, size, slice(0, size))
     with trainer.precision.autocast(trainer.device):
-        loss, count = trainer._objective(trainer._forward, batch)[
-            1
-        ]  # what needs the outputs keeps them: logits are large
+        _, (loss, count) = trainer._objective(trainer._forward, batch)
         if count is not None:
             loss = loss / at_least_one(count)
     (trainer._scaler.scale(loss) if trainer._scaler else loss).backward()
@@ -106,12 +104,10 @@ def _in_parts(trainer: "Trainer", size: int, parts: list[tuple[slice, float]]) -
                 loss = nothing(outputs)
             else:
                 loss = loss * weight
-            if watched and value.count is None and weight:
-                seen = [*seen[-1:], (outputs, batch.targets, part.stop - part.start)]
-            del outputs
             (trainer._scaler.scale(loss) if trainer._scaler else loss).backward()
         total = loss.detach() + total
-        if seen:
+        if watched and value.count is None and weight:
+            seen = [*seen[-1:], (outputs, batch.targets, part.stop - part.start)]
             trainer._objective.warn_if_inexact(seen)
     distributed.average_gradients(trainer._alone)
     return distributed.mean(total) if count is None else _divide_by_count(trainer, size, total, count)

@@ -1,7 +1,6 @@
 """A mean is a sum and a count: however a batch is cut, its gradient is that of the whole, against plain torch in float64."""
 
 import warnings
-import weakref
 from functools import partial
 from types import SimpleNamespace
 
@@ -319,26 +318,6 @@ def test_the_class_of_a_loss_is_not_taken_for_a_loss(loss_fn):
     ):
         with pytest.raises(TypeError, match=r"loss_fn must be a function.*class MSELoss, not MSELoss\(\)"):
             start()
-
-
-@pytest.mark.parametrize("micro", [None, 5])
-def test_outputs_are_gone_before_the_backward_pass(micro):
-    """Logits over a large vocabulary are most of a step's memory, and what needs them for the gradient keeps them itself."""
-    seen, alive = [], []
-
-    def loss_fn(outputs, targets):
-        seen.append(weakref.ref(outputs))
-        return (outputs.sum(1) - targets[:, 0]).mean()  # of which the backward pass needs nothing
-
-    model = nn.Linear(4, 3)
-    model.weight.register_post_accumulate_grad_hook(lambda p: alive.append(sum(one() is not None for one in seen)))
-    trainer = Trainer(
-        model, (torch.randn(20, 4), torch.randn(20, 1)), loss_fn, lr=1e-3, batch_size=20, micro_batch_size=micro, **CPU
-    )
-    trainer.fit(6)
-    at_once = 4 if micro else 1
-    # at steps 0, 1, 2, 4 parts are held against each other
-    assert set(alive[5 * at_once :]) == {0}
 
 
 def test_a_loss_without_a_gradient_is_noticed_after_an_evaluation_too():
