@@ -9,7 +9,7 @@ import re
 
 import pytest
 from axe import CODE, FOR_THE_EYE, UNHEARD, serious
-from visiting import LIVE, PAGES, SITE, SLIDERS, Watched, choose, drawn_after, look
+from visiting import LIVE, PAGES, SITE, SLIDERS, Watched, choose, drawn_after, look, open_predictions
 
 WAYS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
 UNSET = "[...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container, .katex, math')).length"
@@ -67,13 +67,6 @@ def starts_where_the_text_does(watched: Watched) -> None:
     """The first state is the text's own: going back to it from the start changes nothing."""
     for button in watched.page.get_by_role("button", name="Reset").all():
         assert not drawn_after(watched, button.click), "Reset changes the picture at the start"
-
-
-def open_predictions(watched: Watched) -> None:
-    """A widget behind a prediction is reached once the reader has answered, or asked to be shown."""
-    while (hidden := watched.page.get_by_role("button", name="Show me anyway")).count():
-        hidden.first.click()
-        watched.settle()
 
 
 def works_by_keyboard_alone(watched: Watched, from_the_top: bool) -> None:

@@ -134,6 +134,13 @@ def drawn_after(watched: Watched, act) -> bool:
     return look(watched) != before
 
 
+def open_predictions(watched: Watched) -> None:
+    """A widget behind a prediction is reached once the reader has answered, or asked to be shown."""
+    while (hidden := watched.page.get_by_role("button", name="Show me anyway")).count():
+        hidden.first.click()
+        watched.settle()
+
+
 def choose(menu: Locator, value: str) -> None:
     """Choose from a widget's menu; a quiz's waits for its "Check"."""
     menu.select_option(value)
