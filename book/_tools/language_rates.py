@@ -3,26 +3,23 @@
 A small transformer reads Python's standard library in tokens. What is tried: three batch sizes and three lengths of run, each at its own best rate;
 three optimisers, each with one rate for the matrices and one for the rest; AdamW without a warm-up, without a decay. Rates lie on a grid
 √2 apart which goes on until the best has neighbours on all sides; two seeds and one text choose, five other seeds and another text judge.
-Written beside this file, as JSON; the chapter holds the same numbers (tests/book/test_chapter_budgets.py).
+Written to `book/_records`, as JSON; the chapter holds the same numbers (tests/book/test_records_told.py).
 """
 
 import json
 import math
 import sys
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import UTC, datetime
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import tokenizers
 import torch
-from transformer_schedules import processor
+from measuring import RECORDS, about, climbed, results
 
 from gdlib import Divergence, Trainer, data, models, optim, schedules
 
-RECORD = Path(__file__).with_suffix(".json")
+RECORD = RECORDS / "language_rates.json"
 TUNING, JUDGING = (0, 1), (3, 4, 5, 6, 7)
 VOCABULARY, CONTEXT, STEPS, BATCH = 512, 32, 200, 16
 BATCHES, LENGTHS = (4, 16, 64), (50, 800)  # the middle length is the batch study's
@@ -93,24 +90,6 @@ def bits(setting: dict, lr: float, share: float, seed: int, part: str) -> float:
     return run.evaluate(windows)["loss"] * windows.targets.numel() / math.log(2) / characters
 
 
-def climbed(score: Callable[[tuple], list[float]], start: tuple, strides: tuple) -> dict[tuple, list[float]]:
-    """Scores on a grid, from ``start`` downhill, with each of ``strides``, until the best has neighbours on both sides of each axis."""
-    found = {}
-    best = start
-    for stride in strides:
-        while True:
-            around = [best]
-            for axis in range(len(start)):
-                around += [tuple(a + d * (i == axis) for i, a in enumerate(best)) for d in (-stride, stride)]
-            new = [place for place in around if place not in found]
-            found |= dict(zip(new, score(new)))
-            better = min(around, key=lambda place: np.mean(found[place]))
-            if better == best:
-                break
-            best = better
-    return found
-
-
 def measured(over: ProcessPoolExecutor, setting: dict, lr: float, share: float | None = None) -> dict:
     """The grid of rates around the best, which was looked for from ``lr`` (and ``share``) on; what the judging seeds make of it."""
     start, origin = (0,) if share is None else (0, 0), (lr, share)
@@ -121,8 +100,9 @@ def measured(over: ProcessPoolExecutor, setting: dict, lr: float, share: float |
         return float(f"{lr:.3g}"), second
 
     def score(places: list[tuple]) -> list[list[float]]:
-        jobs = [[over.submit(bits, setting, *rates(place), seed, "choose") for seed in TUNING] for place in places]
-        return [[job.result() for job in row] for row in jobs]
+        return results(
+            [[over.submit(bits, setting, *rates(place), seed, "choose") for seed in TUNING] for place in places]
+        )
 
     found = climbed(score, start, (2, 1))
     best = min(found, key=lambda place: np.mean(found[place]))
@@ -130,7 +110,7 @@ def measured(over: ProcessPoolExecutor, setting: dict, lr: float, share: float |
         more = [(best[0] + d,) for d in (-4, -3, -2, 2, 3) if (best[0] + d,) not in found]
         found |= dict(zip(more, score(more)))
         best = min(found, key=lambda place: np.mean(found[place]))
-    judged = [job.result() for job in [over.submit(bits, setting, *rates(best), seed, "judge") for seed in JUDGING]]
+    (judged,) = results([[over.submit(bits, setting, *rates(best), seed, "judge") for seed in JUDGING]])
     grid = [[*rates(place), values] for place, values in sorted(found.items())]
     print(setting, rates(best), f"{np.mean(judged):.3f}", flush=True)
     return {"best": rates(best), "judged": judged, "grid": grid}
@@ -149,11 +129,10 @@ STUDIES = {
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or list(STUDIES)
-    about = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
-    about |= {"device": processor(), "torch": torch.__version__, "date": datetime.now(UTC).date().isoformat()}
-    about |= {"tuning_seeds": TUNING, "judging_seeds": JUDGING}
+    record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+    record |= about(tuning_seeds=TUNING, judging_seeds=JUDGING)
     with ProcessPoolExecutor(2) as over, ThreadPoolExecutor(2) as threads:
         for study in wanted:
             rows = STUDIES[study]
-            about[study] = dict(zip(rows, threads.map(lambda row: measured(over, *row), rows.values())))
-            RECORD.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+            record[study] = dict(zip(rows, threads.map(lambda row: measured(over, *row), rows.values())))
+            RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

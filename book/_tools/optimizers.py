@@ -11,19 +11,17 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import torch
+from measuring import RECORDS, about, around, results, tuned
 from torch import nn
 from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
-from transformer_schedules import processor
 
 from gdlib import data, models, optim
 
-RECORD = Path(__file__).parents[1] / "_records" / "optimizers.json"
+RECORD = RECORDS / "optimizers.json"
 TUNING, JUDGING = (0, 1, 2), (3, 4, 5, 6, 7)
 CELLS = (
     (16, 300),
@@ -119,22 +117,17 @@ def widened(way: str, decay: float, lr: float, seed: int, width: int, steps: int
     return at_end(model, split.train), at_end(model, split.test)
 
 
-def tuned(run, name: str, guess: float, batch: int, steps: int, over: Executor) -> dict:
-    """A method's losses at each rate, the best rate, which has neighbours on both sides, and the losses of the seeds that judge it."""
-    found, wanted = {}, [float(f"{guess * 2 ** (k / 2):.2g}") for k in range(-2, 3)]
-    while True:
-        waiting = {lr: [over.submit(run, name, lr, seed, batch, steps) for seed in TUNING] for lr in wanted}
-        found |= {lr: [one.result() for one in ones] for lr, ones in waiting.items()}
-        rates = sorted(found)
-        best = min(rates, key=lambda lr: np.mean(found[lr]))
-        if rates[0] < best < rates[-1]:
-            break
-        wanted = [float(f"{best * (2**0.5 if best == rates[-1] else 0.5**0.5):.2g}")]
-    judged = [over.submit(run, name, best, seed, batch, steps) for seed in JUDGING]
+def measured(run: Callable, name: str, guess: float, batch: int, steps: int, over: Executor) -> dict:
+    """A method's losses at each rate, the best rate, and the losses of the seeds that judge it."""
+
+    def losses(rates: list[float], seeds: tuple[int, ...] = TUNING) -> list[list[float]]:
+        return results([[over.submit(run, name, lr, seed, batch, steps) for seed in seeds] for lr in rates])
+
+    grid, best = tuned(losses, around(guess))
     return {
-        "grid": {str(lr): rounded(found[lr]) for lr in rates},
+        "grid": {str(lr): rounded(found) for lr, found in grid.items()},
         "best": best,
-        "judged": rounded([one.result() for one in judged]),
+        "judged": rounded(losses([best], JUDGING)[0]),
     }
 
 
@@ -172,10 +165,10 @@ PARTS = {
 
 
 def table(run: Callable, guesses: dict[str, float], cells: Sequence[tuple[int, int]], over: Executor) -> dict:
-    """What `tuned` finds, for each method and each pair of a batch size and a number of steps."""
+    """What `measured` finds, for each method and each pair of a batch size and a number of steps."""
     with ThreadPoolExecutor(4) as several:
         waiting = {
-            f"{name}, batch {batch}, {steps} steps": several.submit(tuned, run, name, guess, batch, steps, over)
+            f"{name}, batch {batch}, {steps} steps": several.submit(measured, run, name, guess, batch, steps, over)
             for name, guess in guesses.items() for batch, steps in cells
         }  # fmt: skip
         return {name: one.result() for name, one in waiting.items()}
@@ -184,8 +177,7 @@ def table(run: Callable, guesses: dict[str, float], cells: Sequence[tuple[int, i
 def main(parts: list[str]) -> None:
     """Measure these parts, and leave those that the record has besides."""
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
-    about = {"device": processor(), "torch": torch.__version__, "date": datetime.now(UTC).date().isoformat()}
-    record["about"] = about | {"tuning_seeds": TUNING, "judging_seeds": JUDGING}
+    record["about"] = about(tuning_seeds=TUNING, judging_seeds=JUDGING)
     with ProcessPoolExecutor() as over:
         for part in parts:
             record[part] = PARTS[part](over)

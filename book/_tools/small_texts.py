@@ -1,22 +1,21 @@
 """Measure chapter 7.3's transformer that learns a short text by heart: `python book/_tools/small_texts.py`, three minutes of one core.
 
 A GPT with AdamW on 200 windows of 32 characters, 200 steps of 16, sixteen passes: with nothing against it, and with weight decay. Rate
-and decay are tuned on three seeds by the validation loss of the best checkpoint; five other seeds judge. Each seed draws its own windows. Written to `book/_records/small_texts.json`; the chapter holds what it needs of it.
+and decay are tuned on three seeds by the validation loss of the best checkpoint; five other seeds judge. Each seed draws its own windows.
+Written to `book/_records/small_texts.json`; the chapter holds what it needs of it.
 """
 
 import json
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
-from transformer_schedules import processor
+from measuring import RECORDS, about, around, tuned
 
 from gdlib import Trainer, data, models
 
-RECORD = Path(__file__).parents[1] / "_records" / "small_texts.json"
+RECORD = RECORDS / "small_texts.json"
 WINDOWS, TUNING, JUDGING, STEPS, EVERY = 200, (0, 1, 2), (3, 4, 5, 6, 7), 200, 20
 
 
@@ -48,30 +47,23 @@ def lowest(windows: int, lr: float, decay: float, over: Executor) -> float:
     return float(np.mean([min(valid for _, valid, _ in one.result()) for one in runs]))
 
 
-def tuned(windows: int, decay: float, over: Executor) -> dict[float, float]:
-    """The validation losses of rates √2 apart, as many as it takes until the best has neighbours on both sides."""
-    found = {}
-    wanted = [0.0014, 0.002, 0.0028]
-    while wanted:
-        with ThreadPoolExecutor(len(wanted)) as threads:
-            found |= zip(wanted, threads.map(lambda lr: lowest(windows, lr, decay, over), wanted))
-        rates = sorted(found)
-        best = min(rates, key=found.get)
-        wanted = (
-            [] if rates[0] < best < rates[-1] else [float(f"{best * 2 ** (0.5 if best == rates[-1] else -0.5):.2g}")]
+def grid(windows: int, decay: float, over: Executor) -> dict[float, float]:
+    """The validation losses of rates √2 apart around the best."""
+    with ThreadPoolExecutor(3) as threads:
+        found, _ = tuned(
+            lambda rates: threads.map(lambda lr: lowest(windows, lr, decay, over), rates), around(0.002, 1)
         )
-    return {lr: round(found[lr], 4) for lr in sorted(found)}
+    return {lr: round(loss, 4) for lr, loss in found.items()}
 
 
 def main() -> None:
     arms = {"nothing": (0.0,), "weight decay": (0.3, 1.0, 3.0)}
-    about = {"device": processor(), "torch": torch.__version__, "date": datetime.now(UTC).date().isoformat()}
-    record: dict = {"about": about | {"tuning_seeds": TUNING, "judging_seeds": JUDGING}}
+    record: dict = {"about": about(tuning_seeds=TUNING, judging_seeds=JUDGING)}
     with ProcessPoolExecutor() as over:
         for name, decays in arms.items():
             with ThreadPoolExecutor(len(decays)) as threads:
-                grids = dict(zip(decays, threads.map(lambda decay: tuned(WINDOWS, decay, over), decays)))
-            _, lr, decay = min((loss, lr, decay) for decay, grid in grids.items() for lr, loss in grid.items())
+                grids = dict(zip(decays, threads.map(lambda decay: grid(WINDOWS, decay, over), decays)))
+            _, lr, decay = min((loss, lr, decay) for decay, found in grids.items() for lr, loss in found.items())
             judged = [over.submit(losses, WINDOWS, lr, decay, seed) for seed in JUDGING]
             record[name] = {"grids": grids, "lr": lr, "decay": decay, "judged": [one.result() for one in judged]}
             RECORD.write_text(json.dumps(record) + "\n", encoding="utf-8")

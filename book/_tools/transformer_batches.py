@@ -2,22 +2,20 @@
 
 Equal samples at three batch sizes, with Adam's second memory held in steps (the beta_2 of the base batch) or in samples (its half-life
 scaled). Each arm is tried at peak rates √2 apart on three seeds; the grid goes on until its best lies inside; five other seeds judge the
-best. The chapter trains one arm again and holds it against this table (tests/book/test_chapter_budgets.py). Written beside this file.
+best. The chapter trains one arm again and holds it against this table (tests/book/test_records_told.py). Written to `book/_records`.
 """
 
 import json
 from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
-from transformer_schedules import processor
+from measuring import RECORDS, about, around, results, tuned
 
 from gdlib import Trainer, data, models, schedules
 
-RECORD = Path(__file__).with_suffix(".json")
+RECORD = RECORDS / "transformer_batches.json"
 BASE, BETA2, SAMPLES, TUNING, JUDGING = 64, 0.95, 6400, (0, 1, 2), (3, 4, 5, 6, 7)
 START = {4: 0.004, 16: 0.008, 64: 0.016}
 ARMS = [(64, "steps"), (16, "steps"), (16, "samples"), (4, "steps"), (4, "samples")]
@@ -35,29 +33,23 @@ def loss(batch: int, memory: str, peak: float, seed: int) -> float:
     return round(float(np.mean(run.fit(steps).loss[-steps // 10 :])), 4)
 
 
-def tuned(batch: int, memory: str, over: ProcessPoolExecutor) -> tuple[dict[float, list[float]], float]:
-    """The losses at each peak, and the best peak, which has neighbours on both sides."""
-    found, wanted = {}, [float(f"{START[batch] * 2 ** (k / 2):.2g}") for k in range(-2, 3)]
-    while True:
-        for peak in wanted:
-            found[peak] = [one.result() for one in [over.submit(loss, batch, memory, peak, s) for s in TUNING]]
-        peaks = sorted(found)
-        best = min(peaks, key=lambda peak: np.mean(found[peak]))
-        if peaks[0] < best < peaks[-1]:
-            return {peak: found[peak] for peak in peaks}, best
-        wanted = [float(f"{best * 2**0.5 if best == peaks[-1] else best / 2**0.5:.2g}")]
+def measured(batch: int, memory: str, over: ProcessPoolExecutor) -> dict:
+    """An arm's losses at each peak, the best peak, and the losses of the seeds that judge it."""
+
+    def losses(peaks: list[float], seeds: tuple[int, ...] = TUNING) -> list[list[float]]:
+        return results([[over.submit(loss, batch, memory, peak, seed) for seed in seeds] for peak in peaks])
+
+    grid, best = tuned(losses, around(START[batch]))
+    return {"grid": grid, "peak": best, "judged": losses([best], JUDGING)[0]}
 
 
 def main() -> None:
     rows = {}
     with ProcessPoolExecutor(1) as over:
         for batch, memory in ARMS:
-            grid, best = tuned(batch, memory, over)
-            judged = [over.submit(loss, batch, memory, best, seed) for seed in JUDGING]
-            rows[f"{batch}, {memory}"] = {"grid": grid, "peak": best, "judged": [one.result() for one in judged]}
+            rows[f"{batch}, {memory}"] = measured(batch, memory, over)
             print(batch, memory, rows[f"{batch}, {memory}"], flush=True)
-    about = {"date": datetime.now(UTC).strftime("%Y-%m-%d"), "torch": torch.__version__, "processor": processor()}
-    RECORD.write_text(json.dumps(about | {"arms": rows}, indent=1) + "\n", encoding="utf-8")
+    RECORD.write_text(json.dumps(about(arms=rows), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,20 +2,19 @@
 
 Each strategy is tried at peaks √2 apart on three seeds; the grid goes on until its best lies inside; five other seeds judge the best. The chapter
 trains one of the shorter runs of each strategy again and holds it against this table. Written to `book/_records`, as JSON; the
-chapter and its page "going deeper" hold the same numbers (tests/book/test_chapter_budgets.py).
+chapter and its page "going deeper" hold the same numbers (tests/book/test_records_told.py).
 """
 
 import json
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import torch
+from measuring import RECORDS, about, results, tuned
 
 from gdlib import Trainer, data, models, schedules
 
-RECORD = Path(__file__).parents[1] / "_records" / "transformer_schedules.json"
+RECORD = RECORDS / "transformer_schedules.json"
 LENGTHS, BATCH, TUNING, JUDGING = (600, 2400), 16, (0, 1, 2), (3, 4, 5, 6, 7)
 PEAKS = [0.0014, 0.002, 0.0028, 0.004, 0.0057, 0.008, 0.011]
 
@@ -32,12 +31,6 @@ WAYS = {
 }
 
 
-def processor() -> str:
-    """The machine's processor, as Linux names it."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    return next(line.partition(": ")[2] for line in lines if line.startswith("model name"))
-
-
 def loss(name: str, peak: float, seed: int, steps: int) -> float:
     """The mean loss of the last tenth of the steps of one run."""
     torch.set_num_threads(1)
@@ -48,23 +41,14 @@ def loss(name: str, peak: float, seed: int, steps: int) -> float:
     return float(np.mean(run.fit(steps).loss[-steps // 10 :]))
 
 
-def tuned(name: str, steps: int, over: Executor) -> tuple[dict[float, list[float]], float]:
-    """The losses at each peak, and the best peak, which has neighbours on both sides."""
-    found, wanted = {}, PEAKS
-    while True:
-        for peak, losses in zip(wanted, [[over.submit(loss, name, p, seed, steps) for seed in TUNING] for p in wanted]):
-            found[peak] = [one.result() for one in losses]
-        peaks = sorted(found)
-        best = min(peaks, key=lambda peak: np.mean(found[peak]))
-        if peaks[0] < best < peaks[-1]:
-            return {peak: found[peak] for peak in peaks}, best
-        wanted = [float(f"{best * (2**0.5 if best == peaks[-1] else 0.5**0.5):.2g}")]
-
-
 def measured(name: str, steps: int, over: Executor) -> dict:
     """A strategy's grid, its best peak, and the losses of the seeds that judge it."""
-    grid, best = tuned(name, steps, over)
-    judged = [one.result() for one in [over.submit(loss, name, best, seed, steps) for seed in JUDGING]]
+
+    def losses(peaks: list[float], seeds: tuple[int, ...] = TUNING) -> list[list[float]]:
+        return results([[over.submit(loss, name, peak, seed, steps) for seed in seeds] for peak in peaks])
+
+    grid, best = tuned(losses, PEAKS)
+    (judged,) = losses([best], JUDGING)
     return {"grid": {str(peak): values for peak, values in grid.items()}, "peak": best, "judged": judged}
 
 
@@ -74,6 +58,5 @@ if __name__ == "__main__":
             steps: dict(zip(WAYS, strategies.map(lambda name, steps=steps: measured(name, steps, over), WAYS)))
             for steps in LENGTHS
         }
-    about = {"batch_size": BATCH, "tuning_seeds": TUNING, "judging_seeds": JUDGING, "device": processor()}
-    about |= {"torch": torch.__version__, "date": datetime.now(UTC).date().isoformat(), "steps": tables}
-    RECORD.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    record = about(batch_size=BATCH, tuning_seeds=TUNING, judging_seeds=JUDGING, steps=tables)
+    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -2,27 +2,24 @@
 
 Residual networks of three depths with and without batch normalisation, and a convolutional network on curves as they are and moved. Rates
 lie on a grid √2 apart which goes on until the best has neighbours on both sides; two seeds choose, by the loss on 500 curves that were kept
-out of the training; five other seeds judge, on the test curves. Written beside this file, as JSON; the chapter holds the same numbers
-(tests/book/test_chapter_budgets.py).
+out of the training; five other seeds judge, on the test curves. Written to `book/_records`, as JSON; the chapter holds the same numbers
+(tests/book/test_records_told.py).
 """
 
 import json
 import math
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import torch
-from language_rates import climbed
+from measuring import RECORDS, about, climbed, results
 from torch import nn
 from torch.nn import functional as F
-from transformer_schedules import processor
 
 from gdlib import Divergence, Trainer, data, models, schedules
 
-RECORD = Path(__file__).with_suffix(".json")
+RECORD = RECORDS / "vision_rates.json"
 TUNING, JUDGING, BATCH = (0, 1), (3, 4, 5, 6, 7), 64
 
 
@@ -92,8 +89,8 @@ def measured(over: ProcessPoolExecutor, job: tuple, lr: float) -> dict:
         return float(f"{lr * 2 ** (place[0] / 2):.3g}")
 
     def score(places: list[tuple]) -> list[list[float]]:
-        jobs = [[over.submit(run, *job, rate(place), seed) for seed in TUNING] for place in places]
-        return [[one.result()[0] for one in row] for row in jobs]
+        jobs = results([[over.submit(run, *job, rate(place), seed) for seed in TUNING] for place in places])
+        return [[loss for loss, *_ in row] for row in jobs]
 
     found = climbed(score, (0,), (2, 1))
     while True:  # three on each side of the best, for the figure
@@ -102,7 +99,7 @@ def measured(over: ProcessPoolExecutor, job: tuple, lr: float) -> dict:
         if not more:
             break
         found |= dict(zip(more, score(more)))
-    judged = [one.result() for one in [over.submit(run, *job, rate((best,)), seed) for seed in JUDGING]]
+    (judged,) = results([[over.submit(run, *job, rate((best,)), seed) for seed in JUDGING]])
     grid = [[rate(place), values] for place, values in sorted(found.items())]
     print(job, rate((best,)), [f"{row[1]:.3f}" for row in judged], flush=True)
     return {"best": rate((best,)), "judged": judged, "grid": grid}
@@ -123,11 +120,10 @@ STUDIES = {
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or list(STUDIES)
-    about = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
-    about |= {"device": processor(), "torch": torch.__version__, "date": datetime.now(UTC).date().isoformat()}
-    about |= {"tuning_seeds": TUNING, "judging_seeds": JUDGING, "batch_size": BATCH}
+    record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
+    record |= about(tuning_seeds=TUNING, judging_seeds=JUDGING, batch_size=BATCH)
     with ProcessPoolExecutor(2) as over, ThreadPoolExecutor(2) as threads:
         for study in wanted:
             rows = STUDIES[study]
-            about[study] = dict(zip(rows, threads.map(lambda row: measured(over, *row), rows.values())))
-            RECORD.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+            record[study] = dict(zip(rows, threads.map(lambda row: measured(over, *row), rows.values())))
+            RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
