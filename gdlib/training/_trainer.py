@@ -51,8 +51,9 @@ class Trainer:
             or an optimizer that already holds the model's parameters. A function gets all of them, also the frozen ones, which it
             leaves alone until they are unfrozen; one that takes ``fused`` is given it on a GPU.
         lr: learning rate, a positive number or a function of the step; a parameter group's ``"lr_scale"`` multiplies it (groups with
-            rates of their own lose them, and a warning says so). If it is not given, an optimizer that brings its own rate keeps it, and its groups theirs: one that is ready, a function of yours, or a
-            partial with ``lr``; other optimizers get 0.1. ``None`` always leaves the optimizer's own alone. Assignable during a run.
+            rates of their own lose them, and a warning says so). If it is not given, an optimizer that brings its own rate keeps it,
+            and its groups theirs: one that is ready, a function of yours, or a partial with ``lr``; other optimizers get 0.1. ``None``
+            always leaves the optimizer's own alone. Assignable during a run.
         batch_size: samples a step, over all processes; a whole number or a function of the step. Assignable during a run.
         device: ``"auto"`` (CUDA, else MPS, else CPU), a name or a ``torch.device``.
         precision: ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"fp16"``; see `gdlib.training.device.precision`.
@@ -159,10 +160,8 @@ class Trainer:
         self._guard: Guard | None = None
         self._running = False
         self._ahead_of_plan, self._evaluated = 0, (..., None)
-        self._written: tuple[Any, list[float]] = (
-            None,
-            [],
-        )  # an optimizer, and the groups' rates that the last step wrote
+        # An optimizer, and the rates of its groups as the last step wrote them.
+        self._written: tuple[Any, list[float]] = (None, [])
         self._warned_of_rates = False
 
     # What may be assigned

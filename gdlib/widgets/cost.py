@@ -1,15 +1,12 @@
 """The cost calculator: what training a large model takes, in FLOPs, memory, days and money."""
 
-import ipywidgets
+from typing import Any, ClassVar
+
 import traitlets
 
-from gdlib import _check
 from gdlib.choosing import cost
-from gdlib.widgets._base import Drawing, Explorer, clamp, log_slider, module, slider
-
-PARAMETERS = (1e6, 1e13)
-TOKENS = (1e6, 1e14)
-DEVICES = (1, 4096)
+from gdlib.widgets._base import Drawing, module
+from gdlib.widgets._scale import ScaleExplorer
 
 
 class CostDrawing(Drawing):
@@ -31,7 +28,7 @@ class CostDrawing(Drawing):
     remedy = traitlets.Unicode("none").tag(sync=True)
 
 
-class CostCalculator(Explorer):
+class CostCalculator(ScaleExplorer):
     """Sliders for parameters, tokens and devices, choices of precision, optimiser, hardware and remedy; the cost of all that.
 
     The page computes by the formulas of `gdlib.diagnose.cost` and writes their assumptions beside the result.
@@ -60,14 +57,17 @@ class CostCalculator(Explorer):
         CostCalculator(parameters=7000000000.0, tokens=140000000000.0, devices=8, precision='mixed', optimizer='adamw', hardware='H100', remedy='none')
     """
 
-    parameters = traitlets.Any()
-    tokens = traitlets.Any()
-    devices = traitlets.Any()
     precision = traitlets.Any()
     optimizer = traitlets.Any()
-    hardware = traitlets.Any()
     remedy = traitlets.Any()
     _shown = ("parameters", "tokens", "devices", "precision", "optimizer", "hardware", "remedy")
+    _ranges: ClassVar = {"parameters": (1e6, 1e13), "tokens": (1e6, 1e14)}
+    _choices: ClassVar = {
+        "precision": ("fp32", "mixed"),
+        "optimizer": cost.STATE_BYTES,
+        "hardware": cost.HARDWARE,
+        "remedy": cost.REMEDIES,
+    }
 
     def __init__(
         self,
@@ -80,53 +80,16 @@ class CostCalculator(Explorer):
         remedy: str = "none",
     ):
         setting = {
-            "parameters": clamp("parameters", _check.positive("parameters", parameters), *PARAMETERS),
-            "tokens": clamp("tokens", _check.positive("tokens", tokens), *TOKENS),
-            "devices": int(clamp("devices", _check.whole("devices", devices), *DEVICES)),
-            "precision": _check.one_of("precision", precision, ("fp32", "mixed")),
-            "optimizer": _check.one_of("optimizer", optimizer, cost.STATE_BYTES),
-            "hardware": _check.one_of("hardware", hardware, cost.HARDWARE),
-            "remedy": _check.one_of("remedy", remedy, cost.REMEDIES),
+            "parameters": parameters,
+            "tokens": tokens,
+            "devices": devices,
+            "precision": precision,
+            "optimizer": optimizer,
+            "hardware": hardware,
+            "remedy": remedy,
         }
-        drawing = CostDrawing(
-            hardware_table={name: device._asdict() for name, device in cost.HARDWARE.items()},
-            state_bytes=cost.STATE_BYTES,
-            setting=setting,
-            **setting,
-        )
-        sliders = {
-            "parameters": log_slider("parameters", setting["parameters"], *PARAMETERS, step=0.05, readout_format=".2s"),
-            "tokens": log_slider("tokens", setting["tokens"], *TOKENS, step=0.05, readout_format=".2s"),
-            "devices": slider(
-                ipywidgets.IntSlider, description="devices", value=setting["devices"], min=1, max=4096
-            ),
-        }  # fmt: skip
-        super().__init__(drawing, sliders, self._shown)
+        super().__init__(CostDrawing, setting, ".2s", state_bytes=cost.STATE_BYTES)
 
-    @traitlets.validate("parameters")
-    def _parameters(self, proposal: dict) -> float:
-        return clamp("parameters", _check.positive("parameters", proposal["value"]), *PARAMETERS)
-
-    @traitlets.validate("tokens")
-    def _tokens(self, proposal: dict) -> float:
-        return clamp("tokens", _check.positive("tokens", proposal["value"]), *TOKENS)
-
-    @traitlets.validate("devices")
-    def _devices(self, proposal: dict) -> int:
-        return int(clamp("devices", _check.whole("devices", proposal["value"]), *DEVICES))
-
-    @traitlets.validate("precision")
-    def _precision(self, proposal: dict) -> str:
-        return _check.one_of("precision", proposal["value"], ("fp32", "mixed"))
-
-    @traitlets.validate("optimizer")
-    def _optimizer(self, proposal: dict) -> str:
-        return _check.one_of("optimizer", proposal["value"], cost.STATE_BYTES)
-
-    @traitlets.validate("hardware")
-    def _hardware(self, proposal: dict) -> str:
-        return _check.one_of("hardware", proposal["value"], cost.HARDWARE)
-
-    @traitlets.validate("remedy")
-    def _remedy(self, proposal: dict) -> str:
-        return _check.one_of("remedy", proposal["value"], cost.REMEDIES)
+    @traitlets.validate(*_shown)
+    def _valid(self, proposal: dict) -> Any:
+        return self._checked(proposal["trait"].name, proposal["value"])

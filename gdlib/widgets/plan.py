@@ -1,15 +1,14 @@
 """Plan your own run: from parameters, tokens and devices to memory, parallelism, batch, rate, days and money."""
 
-import ipywidgets
+from typing import Any, ClassVar
+
 import traitlets
 
-from gdlib import _check
 from gdlib.choosing import cost
-from gdlib.widgets._base import Drawing, Explorer, clamp, log_slider, module, slider
+from gdlib.widgets._base import Drawing, module
+from gdlib.widgets._scale import ScaleExplorer
 
-PARAMETERS = (3e7, 1e12)
 TOKENS = (1e8, 1e14)
-DEVICES = (1, 4096)
 UTILIZATIONS = (0.1, 0.2, 0.3, 0.4, 0.5)
 RULES = {
     "proportion": cost.PROPORTION,
@@ -38,7 +37,7 @@ class PlanDrawing(Drawing):
     link = traitlets.Unicode().tag(sync=True)
 
 
-class RunPlanner(Explorer):
+class RunPlanner(ScaleExplorer):
     """Sliders for parameters, tokens and devices, a choice of hardware; two more in a fold. What follows from them, with each rule.
 
     The page computes what `gdlib.diagnose.cost.plan` does, to all digits.
@@ -66,13 +65,11 @@ class RunPlanner(Explorer):
         RunPlanner(parameters=124000000.0, tokens=2500000000.0, devices=8, hardware='A100', utilization=0.2, link='InfiniBand')
     """
 
-    parameters = traitlets.Any()
-    tokens = traitlets.Any()
-    devices = traitlets.Any()
-    hardware = traitlets.Any()
     utilization = traitlets.Any()
     link = traitlets.Any()
     _shown = ("parameters", "tokens", "devices", "hardware", "utilization", "link")
+    _ranges: ClassVar = {"parameters": (3e7, 1e12), "tokens": TOKENS}
+    _choices: ClassVar = {"hardware": cost.HARDWARE, "utilization": UTILIZATIONS, "link": cost.LINKS}
 
     def __init__(
         self,
@@ -84,50 +81,16 @@ class RunPlanner(Explorer):
         link: str = "InfiniBand",
     ):
         setting = {
-            "parameters": clamp("parameters", _check.positive("parameters", parameters), *PARAMETERS),
-            "tokens": clamp("tokens", _check.positive("tokens", tokens), *TOKENS),
-            "devices": int(clamp("devices", _check.whole("devices", devices), *DEVICES)),
-            "hardware": _check.one_of("hardware", hardware, cost.HARDWARE),
-            "utilization": _check.one_of("utilization", utilization, UTILIZATIONS),
-            "link": _check.one_of("link", link, cost.LINKS),
+            "parameters": parameters,
+            "tokens": tokens,
+            "devices": devices,
+            "hardware": hardware,
+            "utilization": utilization,
+            "link": link,
         }
-        drawing = PlanDrawing(
-            hardware_table={name: device._asdict() for name, device in cost.HARDWARE.items()},
-            links=cost.LINKS,
-            utilizations=list(UTILIZATIONS),
-            rules=RULES,
-            setting=setting,
-            **setting,
-        )
-        sliders = {
-            "parameters": log_slider("parameters", setting["parameters"], *PARAMETERS, step=0.05, readout_format=".3s"),
-            "tokens": log_slider("tokens", setting["tokens"], *TOKENS, step=0.05, readout_format=".3s"),
-            "devices": slider(
-                ipywidgets.IntSlider, description="devices", value=setting["devices"], min=DEVICES[0], max=DEVICES[1]
-            ),
-        }  # fmt: skip
-        super().__init__(drawing, sliders, self._shown)
+        tables = {"links": cost.LINKS, "utilizations": list(UTILIZATIONS), "rules": RULES}
+        super().__init__(PlanDrawing, setting, ".3s", **tables)
 
-    @traitlets.validate("parameters")
-    def _parameters(self, proposal: dict) -> float:
-        return clamp("parameters", _check.positive("parameters", proposal["value"]), *PARAMETERS)
-
-    @traitlets.validate("tokens")
-    def _tokens(self, proposal: dict) -> float:
-        return clamp("tokens", _check.positive("tokens", proposal["value"]), *TOKENS)
-
-    @traitlets.validate("devices")
-    def _devices(self, proposal: dict) -> int:
-        return int(clamp("devices", _check.whole("devices", proposal["value"]), *DEVICES))
-
-    @traitlets.validate("hardware")
-    def _hardware(self, proposal: dict) -> str:
-        return _check.one_of("hardware", proposal["value"], cost.HARDWARE)
-
-    @traitlets.validate("utilization")
-    def _utilization(self, proposal: dict) -> float:
-        return _check.one_of("utilization", proposal["value"], UTILIZATIONS)
-
-    @traitlets.validate("link")
-    def _link(self, proposal: dict) -> str:
-        return _check.one_of("link", proposal["value"], cost.LINKS)
+    @traitlets.validate(*_shown)
+    def _valid(self, proposal: dict) -> Any:
+        return self._checked(proposal["trait"].name, proposal["value"])

@@ -189,6 +189,5 @@ if __name__ == "__main__":
     {f.__name__: f for f in (crash, together, labelled, killed, mistakes)}[sys.argv[1]](*sys.argv[2:])
     distributed.leave()
     sys.stdout.flush()
-    os._exit(
-        0
-    )  # a thread of torch's may still be letting go of a hook of DDP's: at Python's own end it would abort the process
+    # A thread of torch's may still be letting go of a hook of DDP's: at Python's own end it would abort the process.
+    os._exit(0)

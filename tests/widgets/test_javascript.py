@@ -138,9 +138,8 @@ def test_the_planner_plans_what_cost_does(call):
     generator, given = np.random.default_rng(1), []
     for hardware, link, utilization in product(cost.HARDWARE, cost.LINKS, (0.1, 0.4)):
         for k in range(9):
-            parameters = (
-                float(10 ** generator.uniform(7.5, 12)) if k else 1.12e9
-            )  # which one small device can recompute
+            # The first is one that a single small device can recompute.
+            parameters = float(10 ** generator.uniform(7.5, 12)) if k else 1.12e9
             given.append(
                 {
                     "parameters": parameters,
